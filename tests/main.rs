@@ -37,11 +37,13 @@ mod deltas;
 
 mod lanes;
 mod login;
+mod run_as;
 mod ssh;
 
 mod edits;
 mod neighbours;
 mod reuse;
+mod shared;
 mod store;
 
 mod clocks;

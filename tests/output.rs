@@ -102,7 +102,9 @@ fn help_lists_the_verbs_and_the_exit_codes() {
       unlock    Let deploys in again, whoever keeps them out
       diff      Show what a deploy would change, or the differences between two releases
       ssh       Open a shell on the server, in the live release
+      log       List the runs on the server, or show what one of them did
       exec      Run a command on the server, in the live release
+      shared    List, put, get and edit files in `shared/`
       help      Print this message or the help of the given subcommand(s)
 
     Options:
@@ -923,8 +925,8 @@ fn a_shared_file_that_is_missing_is_named() {
     [stderr]
     Connected in [SECONDS]
     Scanned 2 files, 25 B in [SECONDS]
-    Error: The shared file `[DIR]/srv/shop/shared/.env` does not exist
-    Hint: Put the file at `[DIR]/srv/shop/shared/.env` on the server and deploy again
+    Error: The shared path `[DIR]/srv/shop/shared/.env` does not exist
+    Hint: Put it at `[DIR]/srv/shop/shared/.env` on the server and deploy again
     Nothing was deployed yet.
     ");
 }

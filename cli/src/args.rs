@@ -3,6 +3,7 @@
 mod lock;
 mod place;
 mod release;
+mod shared;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use crate::output::Output;
 pub(crate) use self::lock::{AcquireArgs, LockArgs, LockVerb, TakeLockArgs, UnlockArgs};
 pub(crate) use self::place::{PlaceArgs, TargetArg};
 pub(crate) use self::release::{DiffArgs, PinArgs, ReleaseArgs, RollbackArgs, SwitchArgs};
+pub(crate) use self::shared::{SharedArgs, SharedCommand, SharedFileArgs};
 
 /// Deploys large trees to Linux servers over SSH.
 #[derive(Debug, Parser)]
@@ -217,6 +219,18 @@ Examples:
   cutover exec production -- 'php artisan down && php artisan up'"
     )]
     Exec(ExecArgs),
+    /// List, put, get and edit files in `shared/`
+    ///
+    /// For `.env` and the like. Before a file is written, the difference to its content on the server is shown, and you
+    /// are asked. A file that was changed there meanwhile is left as it is. A new file has mode 0600; another one keeps
+    /// its mode.
+    #[command(after_long_help = "\
+Examples:
+  cutover shared list production
+  cutover shared push production .env.production .env
+  cutover shared pull production .env -
+  cutover shared edit production .env")]
+    Shared(SharedArgs),
     /// The server's side; the client starts it
     #[command(hide = true)]
     Agent(AgentArgs),

@@ -155,6 +155,11 @@ pub(crate) mod tests {
             shared_dirs = ["storage/"]
             shared_files = [".env"]
             auto_shared = false
+            carry_over = ["/plugins/*"]
+            writable_dirs = ["bootstrap/cache"]
+            writable_mode = "2775"
+            writable_group = "www-data"
+            run_as = "deploy"
             copy_paths = ["*.sqlite"]
             zstd_level = 9
             hooks = [{ name = "migrate", phase = "before_switch", run = "php artisan migrate" }]
@@ -180,9 +185,10 @@ pub(crate) mod tests {
             "[shop]\nbefore_upload.x = 1",
             Err(concat!(
                 "line 2: there is no key `before_upload` / The keys are `deploy_path`, `current_path`, `host`, `user`, ",
-                "`port`, `identity_file`, `ssh_config`, `transport`, `agent_path`, `source`, `exclude`, `keep_releases`, ",
-                "`grace`, `spare`, `shared_dirs`, `shared_files`, `auto_shared`, `copy_paths`, `hooks`, `checks`, ",
-                "`confirm`, `logs`, `secrets` and `zstd_level`"
+                "`port`, `identity_file`, `ssh_config`, `transport`, `agent_path`, `run_as`, `source`, `exclude`, `keep_releases`, ",
+                "`grace`, `spare`, `shared_dirs`, `shared_files`, `auto_shared`, `copy_paths`, `carry_over`, `writable_dirs`, ",
+                "`writable_mode`, `writable_group`, `hooks`, `checks`, `confirm`, `logs`, `secrets`, `webhook`, ",
+                "`webhook_secret` and `zstd_level`"
             )),
         );
         check("[[sharedfiles]]", Err("line 1: there is no key `sharedfiles` / Did you mean `shared_files`?"));
@@ -285,6 +291,52 @@ pub(crate) mod tests {
             let text = format!("shared_dirs = [\n  \"{path}\",\n]");
             check(&text, Err(&format!("line 2: `{path}` cannot be a shared path: {why} / {HINT}")));
         };
+        check("shared_files = ['.env', { path = 'a', conflict = 'keep', missing = 'create' }]", Ok(()));
+        check(
+            "shared_dirs = [1]",
+            Err("line 1: `shared_dirs` must be a list of paths, each a string or a table with a `path`"),
+        );
+        check(
+            "shared_dirs = [{ conflict = 'seed' }]",
+            Err("line 1: a table in `shared_dirs` has no `path` / Write it as `{ path = \"storage\" }`"),
+        );
+        check(
+            "shared_dirs = [{ path = 'a', rule = 'seed' }]",
+            Err("line 1: a path of `shared_dirs` has no key `rule` / Its keys are `path`, `conflict` and `missing`"),
+        );
+        check(
+            "shared_dirs = [{ path = 'a', conflict = 'copy' }]",
+            Err("line 1: `conflict` must be `\"link\"`, `\"seed\"`, `\"merge\"`, `\"keep\"` or `\"error\"`"),
+        );
+        check(
+            "shared_dirs = [{ path = 'a', missing = true }]",
+            Err("line 1: `missing` must be `\"required\"`, `\"optional\"` or `\"create\"`"),
+        );
+        check(
+            "shared_files = [{ path = 'a', conflict = 'merge' }]",
+            Err(
+                "line 1: the shared file `a` cannot be merged: `merge` is for directories / For a file, `conflict` is one of `link`, `seed`, `keep` and `error`",
+            ),
+        );
+        check(
+            "shared_dirs = [{ path = '../a' }]",
+            Err(&format!("line 1: `../a` cannot be a shared path: it holds `.` or `..` / {HINT}")),
+        );
+        check(
+            "writable_dirs = ['/a']",
+            Err(&format!("line 1: `/a` cannot be a path in a release: it is absolute / {HINT}")),
+        );
+        for mode in ["775", "0775", "2775", "0700"] {
+            check(&format!("writable_mode = '{mode}'"), Ok(()));
+        }
+        for mode in ["0575", "4775", "99", "07755", "rwx", ""] {
+            check(
+                &format!("writable_mode = '{mode}'"),
+                Err(
+                    "line 1: `writable_mode` must be an octal mode in which the owner has all rights, such as `\"0775\"` or `\"2775\"`",
+                ),
+            );
+        }
         shared("/var/log", "it is absolute");
         shared("../log", "it holds `.` or `..`");
         shared("log/./a", "it holds `.` or `..`");

@@ -60,6 +60,8 @@ impl Report for DeployReport {
             .line_if("reused", reuse(&self.making))
             .line_if("reuse", no_reuse)
             .line_if("copied", copies(&self.making))
+            .line_if("carried", carried(&self.making))
+            .line_if("shared", seeded(&self.making))
             .line_if("removed", removals(self))
             .line("time", Seconds(self.seconds.total))
             .line_if("phases", phases(&self.seconds));
@@ -129,6 +131,23 @@ fn copies(making: &MakingReport) -> Option<String> {
     (copied > 0).then(|| format!("{} ({})", Counted(copied, "file"), reasons.join(", ")))
 }
 
+/// Names the first of the carried files. Their number is among the copies.
+fn carried(making: &MakingReport) -> Option<String> {
+    let all = making.copied.get("carry_over").copied().unwrap_or_default();
+    let named: Vec<String> = making.carried.iter().map(|path| printable(path).into()).collect();
+    let more = if all > named.len() as u64 { ", …" } else { "" };
+    (!named.is_empty()).then(|| format!("{}{more}", named.join(", ")))
+}
+
+fn seeded(making: &MakingReport) -> Option<String> {
+    let filled = making.seeded.iter().map(|seeded| match seeded.files {
+        0 => format!("{} (made empty)", printable(&seeded.path)),
+        files => format!("{} ({} of the release)", printable(&seeded.path), Counted(files, "file")),
+    });
+    let filled: Vec<String> = filled.collect();
+    (!filled.is_empty()).then(|| filled.join(", "))
+}
+
 fn removals(report: &DeployReport) -> Option<String> {
     let ids: Vec<&str> = report.removed.iter().map(ReleaseId::as_str).collect();
     (!ids.is_empty()).then(|| ids.join(", "))
@@ -136,7 +155,7 @@ fn removals(report: &DeployReport) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use engine::report::{Seconds, TrafficReport, TreeReport};
+    use engine::report::{Seconds, SeededReport, TrafficReport, TreeReport};
 
     use super::*;
 
@@ -165,7 +184,12 @@ mod tests {
                     moved: 0,
                 }),
                 not_reused: None,
-                copied: [("copy_paths".to_owned(), 2)].into(),
+                copied: [("copy_paths".to_owned(), 2), ("carry_over".to_owned(), 7)].into(),
+                seeded: vec![
+                    SeededReport { path: "storage".into(), files: 12 },
+                    SeededReport { path: "logs".into(), files: 0 },
+                ],
+                carried: vec!["plugins/a/a.php".into()],
             },
             removed: vec!["20260301120000".parse().unwrap()],
             edited: None,
@@ -183,7 +207,9 @@ Release 20260325140000 is live; it replaces 20260325120000
   sent     5.0 MB
   stored   1,840 new objects, 1,840 files linked
   reused   20260301120000, with 76,782 of its files
-  copied   2 files (copy_paths: 2)
+  copied   9 files (carry_over: 7, copy_paths: 2)
+  carried  plugins/a/a.php, …
+  shared   storage (12 files of the release), logs (made empty)
   removed  20260301120000
   time     3.21 s
 ";
@@ -224,7 +250,7 @@ Release 20260325140000 is live; it replaces 20260325120000
         assert_eq!(numbers, [78_622, 12, 4_972_000, 1, 1840].map(Some));
         assert_eq!(object["zstd_levels"]["6"], 1_000_000);
         assert_eq!(object["copied"]["copy_paths"], 2);
-        assert_eq!(object.as_object().unwrap().len(), 25);
+        assert_eq!(object.as_object().unwrap().len(), 26);
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use engine::link::Link;
-use engine::path::RelativePath;
 use engine::target::{HookEdits, Transport};
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
@@ -194,20 +193,6 @@ impl<'a> Entry<'a> {
     /// Reads a list of patterns.
     pub(crate) fn strings(&self) -> Result<Vec<String>, Mistake> {
         self.list_of("a list of strings", |item| item.expanded("a list of strings", (Grammar::Pattern, false)))
-    }
-
-    /// Reads a list of paths in a release.
-    pub(crate) fn shared_paths(&self) -> Result<Vec<Located<RelativePath>>, Mistake> {
-        self.list_of("a list of paths", |item| {
-            let path = item.string("a list of paths")?;
-            match RelativePath::parse(path.as_bytes()) {
-                Ok(value) => Ok(Located { value, line: item.line() }),
-                Err(error) => {
-                    let reason = format!("`{}` cannot be a shared path: {error}", path.escape_debug());
-                    Err(item.mistake(reason).hint("Write it as it stands in a release, such as `storage/app`"))
-                }
-            }
-        })
     }
 
     /// Reads a list of paths of logs.

@@ -42,6 +42,8 @@ pub(crate) struct Environment {
     pub(crate) dumb_terminal: bool,
     /// All variables, for values of the config.
     pub(crate) variables: Variables,
+    /// The editor: a command for the shell.
+    pub(crate) editor: String,
 }
 
 impl Environment {
@@ -64,6 +66,7 @@ impl Environment {
             shell: variable("SHELL").map(PathBuf::from),
             program: program(),
             job: Job::find(text),
+            editor: text("VISUAL").or_else(|| text("EDITOR")).unwrap_or_else(|| "vi".to_owned()),
             color: color_wish(
                 text("NO_COLOR").as_deref(),
                 text("CLICOLOR_FORCE").as_deref(),

@@ -126,13 +126,25 @@ fn of_site(hint: &SiteHint) -> String {
             format!("Make it on the server, `mkdir -p {}`, and run the command again", quoted(path))
         }
         SiteHint::MoveAway { path } => format!("Move `{path}` away and run the command again"),
-        SiteHint::PutShared { path } => format!("Put the file at `{path}` on the server and deploy again"),
+        SiteHint::PutShared { path } => format!("Put it at `{path}` on the server and deploy again"),
         SiteHint::LeaveOutShared { path } => format!(
             "Leave it out of the release with a line `/{path}` in `.deployignore`. The server uses the one in `shared/`"
         ),
         SiteHint::RemoveOne { path } => format!(
             "Remove `{path}` from the source (or leave it out with a line in `.deployignore`), or remove it from `shared/`"
         ),
+        SiteHint::LookAgain => "Run the command again, and look at the difference to what is there now".into(),
+        SiteHint::CopyByHand => "Name a file of configuration; copy others with `scp` or `rsync`".into(),
+        SiteHint::NameWritable => "Name the directory that holds it".into(),
+        SiteHint::MakeGroup { group } => {
+            format!("Name a group of the server, or make this one there: `sudo groupadd {}`", quoted(group))
+        }
+        SiteHint::JoinGroup { user, group } => format!(
+            "Put the user into the group, on the server: `sudo usermod -aG {} {}`. Then run the command again",
+            quoted(group),
+            quoted(user)
+        ),
+        SiteHint::DeployOnceMore => "Deploy again: what is there now is left as it is".into(),
         SiteHint::FreeOnServer => format!("Free some on the server {THEN_DEPLOY}"),
         SiteHint::FreeSpace => format!("Free some space {THEN_DEPLOY}"),
         SiteHint::Own => "The user that runs this must own the directory; check with `ls -ld`".into(),
@@ -277,6 +289,22 @@ fn of_check(hint: &CheckHint) -> String {
 
 fn of_start(hint: &StartHint) -> String {
     match hint {
+        StartHint::CorrectRunAs { user } => {
+            format!("Correct `run_as`, or make the user `{user}` on the server")
+        }
+        StartHint::InstallSudo { user } => {
+            format!("Install `sudo` on the server; or leave `run_as` out, and log in as `{user}`")
+        }
+        StartHint::AllowNoTty { login } => format!(
+            "Allow `sudo` without a terminal: with `sudo visudo -f /etc/sudoers.d/cutover`, on the server, add the line \
+             `Defaults:{} !requiretty`",
+            login.as_deref().unwrap_or("LOGIN")
+        ),
+        StartHint::AllowSudo { user, login } => format!(
+            "Allow it without a password: with `sudo visudo -f /etc/sudoers.d/cutover`, on the server, add the line \
+             `{} ALL=({user}) NOPASSWD: ALL`",
+            login.as_deref().unwrap_or("LOGIN")
+        ),
         StartHint::GiveShell => "The user needs a login shell that runs commands, and `sh` on the server".into(),
         StartHint::ChooseAgentPath => {
             "Make a directory for the agent that belongs to the login user, on a filesystem that allows execution: \

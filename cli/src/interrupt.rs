@@ -5,9 +5,8 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use engine::cancel::Cancel;
@@ -24,29 +23,49 @@ static CODE: AtomicU8 = AtomicU8::new(0);
 /// The time for which a stopped terminal may delay the end of the program.
 const LAST_LINE: Duration = Duration::from_millis(200);
 
+/// The work that a signal asks to stop.
+struct Work {
+    cancel: Cancel,
+    progress: Arc<Progress>,
+}
+
+/// The work that is under way. Where there is none, a signal ends the program at once.
+static WORK: Mutex<Option<Work>> = Mutex::new(None);
+
+/// Lets the next signal end the program at once, while it waits for a person.
+pub(crate) fn release() {
+    WORK.lock().unwrap_or_else(PoisonError::into_inner).take();
+}
+
 /// Handles signals from now on. `last_line` is printed when a signal ends the program at once. If no thread can be
 /// had, the first signal ends it at once, without a line.
 pub(crate) fn listen(cancel: Cancel, progress: Arc<Progress>, last_line: Option<String>) -> io::Result<()> {
+    static IS_LISTENING: AtomicBool = AtomicBool::new(false);
+    *WORK.lock().unwrap_or_else(PoisonError::into_inner) = Some(Work { cancel, progress });
+    if IS_LISTENING.swap(true, Ordering::Relaxed) {
+        return Ok(());
+    }
     let (tell, is_listening) = mpsc::channel();
     // Signals are only caught once a thread handles them.
     let started = threads::spawn(move || match Signals::new(not_ignored()) {
         Ok(signals) => {
             drop(tell.send(Ok(())));
-            handle_signals(signals, &cancel, &progress, last_line.as_deref());
+            handle_signals(signals, last_line.as_deref());
         }
         Err(error) => drop(tell.send(Err(error))),
     });
     if started.is_err() { Ok(()) } else { is_listening.recv().unwrap_or(Ok(())) }
 }
 
-fn handle_signals(mut signals: Signals, cancel: &Cancel, progress: &Progress, last_line: Option<&str>) {
+fn handle_signals(mut signals: Signals, last_line: Option<&str>) {
     for signal in signals.forever() {
         let code = if signal == SIGINT { 130 } else { 143 };
-        if CODE.swap(code, Ordering::Relaxed) != 0 {
+        let work = WORK.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Work { cancel, progress }) = work.as_ref().filter(|_| CODE.swap(code, Ordering::Relaxed) == 0) else {
             terminal::restore();
             say_last(last_line);
             std::process::exit(code.into());
-        }
+        };
         cancel.cancel();
         progress.say("Stopping at the next safe point; interrupt again to stop at once");
     }

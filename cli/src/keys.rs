@@ -10,6 +10,7 @@ use engine::check::Check;
 use engine::hook::Hook;
 use engine::link::Link;
 use engine::path::RelativePath;
+use engine::shared_path::SharedPath;
 use engine::target::{HookEdits, Transport};
 
 use crate::destination;
@@ -29,17 +30,22 @@ keys! {
     ssh_config: String = Entry::path,
     transport: Transport = Entry::transport,
     agent_path: String = Entry::absolute_path,
+    run_as: String = Entry::account,
     source: String = Entry::path,
     exclude: Vec<String> = Entry::strings,
     keep_releases: u32 = |entry| entry.number("a whole number of at least 1"),
     grace: Duration = Entry::duration,
     spare: bool = Entry::boolean,
-    shared_dirs: Vec<Located<RelativePath>> = Entry::shared_paths,
-    shared_files: Vec<Located<RelativePath>> = Entry::shared_paths,
+    shared_dirs: Vec<Located<SharedPath>> = Entry::shared_dirs,
+    shared_files: Vec<Located<SharedPath>> = Entry::shared_files,
     auto_shared: bool = Entry::boolean,
     copy_paths: Vec<String> = Entry::strings,
     link: Link = Entry::link,
     hook_edits: HookEdits = Entry::hook_edits,
+    carry_over: Vec<String> = Entry::strings,
+    writable_dirs: Vec<RelativePath> = Entry::release_paths,
+    writable_mode: u32 = Entry::directory_mode,
+    writable_group: String = Entry::account,
     hooks: Vec<Located<Hook>> = Entry::hooks,
     checks: Vec<Located<Check>> = Entry::checks,
     confirm: Duration = Entry::time_limit,
@@ -76,32 +82,6 @@ impl Keys {
         let checks = self.checks.iter().flat_map(|checks| &checks.value);
         check_names("hooks", hooks.map(|hook| (hook.value.name.as_str(), hook.line)))?;
         check_names("checks", checks.map(|check| (check.value.name.as_str(), check.line)))
-    }
-
-    /// Refuses a shared path that is named twice or is within another one: each path is one link in a release, and a
-    /// link within a link would be made in `shared/`.
-    pub(crate) fn check_shared(&self) -> Result<(), Mistake> {
-        let lists = [&self.shared_dirs, &self.shared_files];
-        let mut earlier: Vec<&Located<RelativePath>> = Vec::new();
-        for path in lists.into_iter().flatten().flat_map(|list| &list.value) {
-            for other in &earlier {
-                let (inner, outer) = (&path.value, &other.value);
-                let place = format!("({})", other.line);
-                let reason = if inner == outer {
-                    format!("the shared path `{inner}` is named twice {place}")
-                } else if inner.is_within(outer) {
-                    format!("the shared path `{inner}` lies within `{outer}` {place}")
-                } else if outer.is_within(inner) {
-                    format!("the shared path `{inner}` holds `{outer}` {place}")
-                } else {
-                    continue;
-                };
-                let mistake = Mistake::new(path.line, reason);
-                return Err(mistake.hint("Name the outer one only: all that is in it is shared with it"));
-            }
-            earlier.push(path);
-        }
-        Ok(())
     }
 }
 

@@ -22,6 +22,7 @@ mod page;
 mod place;
 mod same_place;
 mod settings;
+mod shared_keys;
 mod url;
 mod variables;
 mod words;
@@ -50,6 +51,7 @@ mod pin;
 mod releases;
 mod rollback;
 mod setup;
+mod shared;
 mod ssh;
 mod status;
 mod switch;
@@ -122,6 +124,7 @@ fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Failure> {
         Verb::Ssh(args) => ssh::run(&session, args),
         Verb::Log(args) => log::run(&session, args),
         Verb::Exec(args) => return exec::run(&session, args).map(ExitCode::from),
+        Verb::Shared(args) => shared::run(&session, args),
         Verb::Agent(args) => agent::run(args),
     }
     .map(|()| ExitCode::SUCCESS)

@@ -1,15 +1,16 @@
 //! Questions to the person at the terminal. Where nobody can answer, a verb refuses and names `--yes`.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use engine::Context;
-use engine::error::Error;
+use engine::error::{Error, Kind};
 use engine::event::Event;
 use engine::threads;
 
 use crate::failure::Failure;
+use crate::interrupt;
 
 /// The time after which an interruption is noticed, at the latest.
 const NOTICED: Duration = Duration::from_millis(100);
@@ -38,6 +39,21 @@ pub(crate) fn ask(context: &Context, question: &str) -> Result<bool, Failure> {
             Err(RecvTimeoutError::Disconnected) => return Err(Error::Bug("nobody reads the answer".into()).into()),
         }
     }
+}
+
+/// Asks a question before any work begins. `is_answered` is `--yes`. No answer, and any but yes, is a no.
+pub(crate) fn confirm(question: &str, is_answered: bool) -> Result<(), Failure> {
+    if is_answered {
+        return Ok(());
+    }
+    if !can_ask() {
+        return Err(Failure::usage(format!("Nobody can be asked here: {question}")).hint("`--yes` answers it"));
+    }
+    interrupt::release();
+    let mut answer = String::new();
+    let asked = write!(io::stderr(), "{question} [y/N] ").and_then(|()| io::stdin().lock().read_line(&mut answer));
+    let is_agreed = asked.is_ok() && is_yes(&answer);
+    if is_agreed { Ok(()) } else { Err(Failure { kind: Kind::Refused, ..Failure::usage("Nothing was changed") }) }
 }
 
 fn is_yes(line: &str) -> bool {

@@ -4,7 +4,8 @@ use clap::ValueEnum;
 use engine::shell::quoted;
 
 use crate::args::{
-    Args, CleanupArgs, DeployArgs, ExecArgs, GlobalArgs, SetupArgs, SshArgs, StatusArgs, UnlockArgs, Verb,
+    Args, CleanupArgs, DeployArgs, ExecArgs, GlobalArgs, SetupArgs, SharedArgs, SharedCommand, SshArgs, StatusArgs,
+    UnlockArgs, Verb,
 };
 use crate::words::{self, Word};
 
@@ -28,6 +29,13 @@ pub(crate) fn flags(args: &Args) -> String {
         Verb::Rollback(args) => (args.words(), &args.target.target),
         Verb::Log(args) => (args.words(), &args.target.target),
         Verb::Diff(args) => (args.words(), &args.target.target),
+        Verb::Shared(SharedArgs { command: SharedCommand::List(place) }) => {
+            (place.stage.as_deref().into_iter().collect(), &place.target.target)
+        }
+        Verb::Shared(SharedArgs { command }) => {
+            let (words, target) = command.stage();
+            (words.into_iter().collect(), target)
+        }
         Verb::Agent(_) => (Vec::new(), &None),
     };
     let mut place = String::new();
@@ -67,6 +75,8 @@ mod tests {
         };
         check("cutover deploy", "cutover status");
         check("cutover deploy shop --json", "cutover status shop");
+        check("cutover shared edit shop .env", "cutover status shop");
+        check("cutover shared edit env", "cutover status");
         check("cutover switch 1 shop", "cutover status shop");
         check("cutover switch 1 --target me@web1:/srv", "cutover status --target me@web1:/srv");
         check("cutover deploy --target /a;b", "cutover status --target '/a;b'");

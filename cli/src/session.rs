@@ -64,6 +64,16 @@ impl Session<'_> {
         report.failure().map_or(Ok(()), Err)
     }
 
+    /// Runs the engine with progress, and returns its result.
+    pub(crate) fn call<T, E: Into<Failure>>(
+        &self,
+        settings: &Settings,
+        talk: Verbosity,
+        work: impl FnOnce(&Context) -> Result<T, E>,
+    ) -> Result<T, Failure> {
+        self.observe(settings, talk, None, |_| None, work)
+    }
+
     /// Runs the engine with progress. `outcome` is for the webhook.
     pub(crate) fn observe<T, E: Into<Failure>>(
         &self,
@@ -100,7 +110,8 @@ impl Session<'_> {
         result
     }
 
-    fn print<T: Report>(&self, report: &T) -> Result<(), Failure> {
+    /// Prints a result.
+    pub(crate) fn print<T: Report>(&self, report: &T) -> Result<(), Failure> {
         match self.everywhere.output() {
             Output::Object => report::print(&report::object(report)?),
             Output::Events => report::print(&events::line("done", &report::object(report)?)),

@@ -7,10 +7,10 @@ use std::time::Duration;
 use engine::LockRequest;
 use engine::ask::Answers;
 use engine::cancel::Cancel;
-use engine::path::RelativePath;
 use engine::procedure::Procedure;
 use engine::release::Provenance;
-use engine::target::{Destination, Policy, Reach, Target, Transport};
+use engine::shared_path::SharedPath;
+use engine::target::{Destination, Policy, Reach, Target, Transport, Writable};
 use engine::webhook::Webhook;
 
 use crate::args::GlobalArgs;
@@ -87,6 +87,10 @@ impl Settings {
             return Err(mistake.failure(raw.file()));
         }
         let destination = choice.destination(raw.environment)?;
+        if let (Destination::Local(_), Some(_)) = (&destination, &choice.keys.run_as) {
+            return Err(Failure::usage("`run_as` needs a server: on this machine, the user that runs Cutover deploys")
+                .hint("Leave `run_as` out for this target, or run Cutover as that user"));
+        }
         let (stage, keys, secrets) = (choice.stage.map(str::to_owned), choice.keys, choice.secrets);
         Ok(Settings {
             target: Target { destination, reach: raw.reach(&keys)? },
@@ -177,6 +181,7 @@ impl<'a> Raw<'a> {
             auth_sock: environment.auth_sock.clone(),
             answers: Answers::default(),
             agent_path: value(keys.agent_path.as_ref()).map(PathBuf::from),
+            run_as: value(keys.run_as.as_ref()),
             program: environment.program.clone(),
         })
     }
@@ -240,9 +245,14 @@ impl<'a> Raw<'a> {
 
 fn policy(keys: Keys) -> Policy {
     let default = Policy::default();
-    let paths = |found: Option<Located<Vec<Located<RelativePath>>>>| -> Vec<RelativePath> {
+    let paths = |found: Option<Located<Vec<Located<SharedPath>>>>| -> Vec<SharedPath> {
         let list = found.map(|list| list.value).unwrap_or_default();
         list.into_iter().map(|path| path.value).collect()
+    };
+    let writable = Writable {
+        directories: keys.writable_dirs.map(|paths| paths.value).unwrap_or_default(),
+        mode: keys.writable_mode.map(|mode| mode.value),
+        group: keys.writable_group.map(|group| group.value),
     };
     Policy {
         current_path: keys.current_path.map(|path| PathBuf::from(path.value)),
@@ -255,6 +265,8 @@ fn policy(keys: Keys) -> Policy {
         copy_paths: keys.copy_paths.map(|paths| paths.value).unwrap_or_default(),
         link: keys.link.map_or(default.link, |link| link.value),
         hook_edits: keys.hook_edits.map_or(default.hook_edits, |edits| edits.value),
+        carry_over: keys.carry_over.map(|globs| globs.value).unwrap_or_default(),
+        writable,
     }
 }
 
@@ -288,6 +300,8 @@ fn value<T: Clone>(found: Option<&Located<T>>) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
+    use engine::path::RelativePath;
+
     use super::*;
 
     const VARIABLES: [(&str, &str); 7] = [
@@ -523,8 +537,8 @@ mod tests {
                 keep_releases: 5,
                 grace: Duration::from_secs(600),
                 spare: false,
-                shared_dirs: vec![path("storage")],
-                shared_files: vec![path(".env")],
+                shared_dirs: vec![SharedPath::directory(path("storage"))],
+                shared_files: vec![SharedPath::file(path(".env"))],
                 ..Policy::default()
             }
         );

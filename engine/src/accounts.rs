@@ -42,6 +42,12 @@ impl Accounts {
         name_of(&self.groups, group)
     }
 
+    /// Returns a group's number, if there is one of that name.
+    pub(crate) fn group_number(&self, name: &str) -> Option<u32> {
+        let fields = lines(&self.groups).find(|fields| fields.first() == Some(&name.as_bytes()))?;
+        std::str::from_utf8(fields.get(2)?).ok()?.parse().ok()
+    }
+
     /// Returns a user's home directory, if an absolute one is known.
     pub fn home(&self, user: u32) -> Option<PathBuf> {
         let fields = line_of(&self.users, user)?;
@@ -111,6 +117,7 @@ mod tests {
         assert_eq!(accounts.user_name(1000).as_deref(), Some("deploy"));
         assert_eq!(accounts.user_name(10), None);
         assert_eq!(accounts.group_name(33).as_deref(), Some("www-data"));
+        assert_eq!((accounts.group_number("www-data"), accounts.group_number("none")), (Some(33), None));
         assert_eq!(accounts.home(1000).as_deref(), Some(Path::new("/home/deploy")));
         // The home is not an absolute path.
         assert_eq!(accounts.home(1001), None);

@@ -28,6 +28,7 @@ pub mod release;
 pub mod report;
 pub mod rollback;
 pub mod server;
+pub mod shared_path;
 pub mod shell;
 pub mod target;
 pub mod threads;
@@ -59,6 +60,6 @@ pub use request::{
 };
 pub use verbs::{
     AgentRole, acquire_lock, cleanup, deploy, diff, exec, journal, lock_status, pin, releases, run_hook, runs,
-    serve_agent, setup, status, switch, unlock,
+    serve_agent, setup, shared_list, shared_read, shared_write, status, switch, unlock, write_private_file,
 };
 pub use wire::BUILD;

@@ -10,6 +10,7 @@ use crate::hash::Hash;
 use crate::link::Link;
 use crate::path::RelativePath;
 use crate::pin::Pin;
+use crate::target::Writable;
 
 /// The name of a release: a directory in `releases/`. It begins with a digit, so that it is never mistaken for a stage.
 ///
@@ -193,6 +194,8 @@ pub struct Record {
     pub copy_paths: Vec<String>,
     /// The way in which its files got their content from the store.
     pub link: Link,
+    /// The directories that the application writes to, as configured.
+    pub writable: Writable,
     /// Each time at which the release went live, in Unix seconds. Empty for a release that is only ready.
     pub went_live: Vec<u64>,
     /// The number of the switch that made the release live last, counted in this deploy path from 1. It is 0 for a

@@ -2,6 +2,7 @@
 
 mod deploy;
 mod differences;
+mod shared;
 
 use std::fmt;
 
@@ -15,8 +16,11 @@ use crate::pin::Pin;
 use crate::release::{Bad, ReleaseId};
 use crate::units::Time;
 
+pub use shared::{SharedEntryReport, SharedKind, SharedListReport, SharedWriteReport};
+
 pub use deploy::{
-    ChangesReport, DeployReport, DeployState, MakingReport, ReuseReport, Seconds, TrafficReport, TreeReport,
+    ChangesReport, DeployReport, DeployState, MakingReport, ReuseReport, Seconds, SeededReport, TrafficReport,
+    TreeReport,
 };
 pub use differences::{ComparisonReport, Difference, DifferenceKind, Differences};
 
@@ -364,7 +368,7 @@ pub(crate) trait HasWarnings {
 }
 
 macro_rules! has_warnings {
-    ($($report:ty),*) => {
+    ($($report:ty),* $(,)?) => {
         $(impl HasWarnings for $report {
             fn warnings(&mut self) -> &mut Vec<String> {
                 &mut self.warnings
@@ -385,7 +389,9 @@ has_warnings!(
     DiffReport,
     LockReport,
     AcquireReport,
-    UnlockReport
+    UnlockReport,
+    SharedListReport,
+    SharedWriteReport
 );
 
 /// A deploy, switch or rollback that failed, with what is live now.

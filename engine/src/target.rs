@@ -9,6 +9,7 @@ use crate::ask::Answers;
 use crate::link::Link;
 use crate::path::RelativePath;
 use crate::server::Server;
+use crate::shared_path::SharedPath;
 
 /// A deploy path, here or on a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +98,8 @@ pub struct Reach {
     pub answers: Answers,
     /// A directory on the server for the agent, instead of `.cutover/bin`.
     pub agent_path: Option<PathBuf>,
+    /// The user that runs the agent, through `sudo`. None: the user that logs in.
+    pub run_as: Option<String>,
     /// The running program's file. It is copied to the server as the agent if no smaller one lies beside it.
     pub program: PathBuf,
 }
@@ -134,9 +137,9 @@ pub struct Policy {
     /// Whether the newest removed release waits for the next deploy, which turns it into the new one.
     pub spare: bool,
     /// Directories in `shared/` that are linked into each release.
-    pub shared_dirs: Vec<RelativePath>,
+    pub shared_dirs: Vec<SharedPath>,
     /// Files in `shared/` that are linked into each release.
-    pub shared_files: Vec<RelativePath>,
+    pub shared_files: Vec<SharedPath>,
     /// Whether everything else in `shared/` is linked too.
     pub auto_shared: bool,
     /// Patterns (of gitignore) of files that the application edits in place: each release has private copies.
@@ -145,6 +148,26 @@ pub struct Policy {
     pub link: Link,
     /// The treatment of hooks that change linked files in place.
     pub hook_edits: HookEdits,
+    /// Patterns of files that only the live release has, beyond its manifest: they are copied into the new one.
+    pub carry_over: Vec<String>,
+    /// The directories that the application writes to.
+    pub writable: Writable,
+}
+
+/// Directories of a release or in `shared/` that the application writes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Writable {
+    /// The directories, each with those below it.
+    pub directories: Vec<RelativePath>,
+    /// Their mode. None: [`Writable::MODE`].
+    pub mode: Option<u32>,
+    /// Their group, by name. None: it stays.
+    pub group: Option<String>,
+}
+
+impl Writable {
+    /// The mode by default.
+    pub const MODE: u32 = 0o775;
 }
 
 impl Default for Policy {
@@ -160,6 +183,8 @@ impl Default for Policy {
             copy_paths: Vec::new(),
             link: Link::default(),
             hook_edits: HookEdits::default(),
+            carry_over: Vec::new(),
+            writable: Writable::default(),
         }
     }
 }

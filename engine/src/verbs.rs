@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,26 +11,30 @@ use crate::agent::{self, RunnerProgram};
 use crate::cancel::Cancel;
 use crate::client::deploy as client_deploy;
 use crate::client::query::{self, NamedManifest};
+use crate::client::shared_files;
 use crate::client::{LastScan, Memory, Source, SourceDirectory, build, hello};
 use crate::command::CommandEnd;
-use crate::disk;
-use crate::error::Error;
+use crate::disk::{self, Dir};
+use crate::error::{Error, SiteError};
 use crate::event::{Event, Observer, Warnings};
+use crate::hash::Hash;
 use crate::hook;
 use crate::journal::RunSummary;
 use crate::manifest::{Manifest, diff as manifest_diff};
 use crate::manual_lock::LockMessage;
-use crate::path::Shown;
+use crate::path::{RelativePath, Shown};
 use crate::release::ReleaseId;
 use crate::report::{
     AcquireReport, Change, ChangedPath, CleanupReport, DeployFailure, DeployReport, DiffReport, HasWarnings,
-    LockReport, PinReport, ReleasesReport, RunsReport, SetupReport, StatusReport, SwitchReport, UnlockReport,
+    LockReport, PinReport, ReleasesReport, RunsReport, SetupReport, SharedListReport, SharedWriteReport, StatusReport,
+    SwitchReport, UnlockReport,
 };
 use crate::request::{
     CleanupRequest, Context, DeployRequest, DiffSide, PinRequest, SourceRequest, StatusCheck, SwitchRequest, SwitchTo,
 };
 use crate::target::Destination;
 use crate::threads;
+use crate::wire::bounds::SHARED_FILE_BYTES_MAX;
 use crate::wire::message::{CheckDepth, Reply, Request};
 use crate::wire::{Connection, Install, Resolution, connect, greeting, pipe};
 
@@ -223,6 +228,48 @@ fn diff_in(context: &Context, before: &DiffSide, after: &DiffSide) -> Result<Dif
         });
     });
     Ok(report)
+}
+
+/// Lists `shared/`.
+pub fn shared_list(context: &Context) -> Result<SharedListReport, Error> {
+    context.with_warnings(|context| match context.ask(Request::SharedList, Install::Vanish)? {
+        Reply::SharedList(report) => Ok(report),
+        _ => Err(mismatch()),
+    })
+}
+
+/// Returns the content of a file in `shared/`, if it exists.
+pub fn shared_read(context: &Context, path: &RelativePath) -> Result<Option<Vec<u8>>, Error> {
+    let connection = context.connect(context.start_resolution()?, Install::Vanish, false, &context.cancel)?;
+    let hello = hello(context, None, Request::SharedRead(path.clone()));
+    shared_files::read(connection, hello, context.observer.clone(), context.cancel.clone())
+}
+
+/// Writes a file in `shared/`, if it still has the content that the caller knows. None: it does not exist.
+pub fn shared_write(
+    context: &Context,
+    path: &RelativePath,
+    known: Option<&[u8]>,
+    content: &[u8],
+) -> Result<SharedWriteReport, Error> {
+    let (length, known) = (content.len() as u64, known.map(Hash::of));
+    if length > SHARED_FILE_BYTES_MAX {
+        let path = path.to_string();
+        return Err(SiteError::SharedTooLarge { path, most: SHARED_FILE_BYTES_MAX }.into());
+    }
+    context.with_warnings(|context| {
+        let connection = context.connect(context.start_resolution()?, Install::Keep, false, &context.cancel)?;
+        let hello = hello(context, None, Request::SharedWrite { path: path.clone(), known, length });
+        shared_files::write(connection, hello, content, context.observer.clone(), context.cancel.clone())
+    })
+}
+
+/// Writes a file of this machine, for this user alone, in the place of one that may be there.
+pub fn write_private_file(path: &Path, content: &[u8]) -> Result<(), Error> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Error::Usage(format!("`{}` is not the path of a file", path.display())));
+    };
+    Dir::open(parent)?.replace(name.as_bytes(), content)
 }
 
 /// The part that a process on the server plays.

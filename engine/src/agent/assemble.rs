@@ -18,6 +18,7 @@ mod arrived;
 mod assembled;
 mod directories;
 mod entries;
+mod finish;
 mod sources;
 mod tally;
 
@@ -33,6 +34,7 @@ use crate::pattern::Patterns;
 
 use super::staging::Staging;
 use super::store::{ObjectName, ObjectState, Store};
+use super::writable::WritableDirectories;
 
 use self::directories::Directories;
 use self::entries::Entries;
@@ -63,6 +65,8 @@ pub(crate) struct Assembly<'a> {
     pub(crate) sources: Sources<'a>,
     /// The way in which files get their content from the store.
     pub(crate) link: Link,
+    /// The directories that the application writes to.
+    pub(crate) writable: &'a WritableDirectories,
     entries: Entries,
     directories: Directories,
     tally: Tally,
@@ -74,6 +78,7 @@ impl<'a> Assembly<'a> {
         manifest: &'a Manifest,
         expected: &'a [Placement],
         copies: &'a Patterns,
+        writable: &'a WritableDirectories,
         second: u32,
         store: &'a Store,
         staging: &'a Staging,
@@ -85,6 +90,7 @@ impl<'a> Assembly<'a> {
             second,
             store,
             staging,
+            writable,
             sources: Sources::new(store, &staging.objects),
             link: Link::default(),
             entries: Entries::new(manifest.len()),
@@ -151,9 +157,11 @@ impl<'a> Assembly<'a> {
         self.manifest.directory_entry(number).map_or(self.second, |entry| self.second_of(entry))
     }
 
-    /// Returns the mode of a directory: the manifest's, with the setgid bit if the deploy path passes its group on.
+    /// Returns the mode of a directory: the manifest's, or that of writable directories, with the setgid bit if the deploy
+    /// path passes its group on.
     pub(super) fn mode_of_directory(&self, number: u32) -> u32 {
-        u32::from(self.manifest.directories()[number as usize].mode) | self.staging.setgid
+        let of_manifest = || u32::from(self.manifest.directories()[number as usize].mode);
+        self.writable.mode_of(number).unwrap_or_else(of_manifest) | self.staging.setgid
     }
 
     /// Makes symlinks and empty files, and links every file whose content the store has. Calls `done` after each
@@ -236,6 +244,11 @@ impl<'a> Assembly<'a> {
         Ok(())
     }
 
+    /// Counts a copy that no entry of the manifest names.
+    pub(crate) fn count_copy(&self, reason: &str) {
+        self.tally.copy(reason);
+    }
+
     fn note_unfit(&self, entry: u32) {
         self.tally.find_unfit(entry);
     }
@@ -312,36 +325,6 @@ impl<'a> Assembly<'a> {
         self.directories.forget();
     }
 
-    /// Gives every changed directory its mode and mtime, children first, because a directory may forbid its owner to
-    /// enter it. Skips directories that a link into `shared/` has replaced.
-    pub(crate) fn finish_directories(&self, replaced: &[RelativePath]) -> Result<(), Error> {
-        let is_replaced = |path: &[u8]| replaced.iter().any(|link| link.as_bytes() == path);
-        self.finish_below(0, &self.staging.tree, &self.directories.touched_below(self.manifest), &is_replaced)
-    }
-
-    fn finish_below(
-        &self,
-        number: u32,
-        dir: &Dir,
-        touched_below: &[bool],
-        is_replaced: &(impl Fn(&[u8]) -> bool + Sync),
-    ) -> Result<(), Error> {
-        let below = self.manifest.directories_in(number).filter(|&(child, _)| touched_below[child as usize]);
-        below.collect::<Vec<_>>().into_par_iter().try_for_each(|(child, name)| {
-            if is_replaced(&self.manifest.directory_path(child)) {
-                return Ok(());
-            }
-            self.finish_below(child, &dir.open_dir(name)?, touched_below, is_replaced)
-        })?;
-        if !self.directories.is_touched(number) {
-            return Ok(());
-        }
-        dir.set_mode(self.mode_of_directory(number))?;
-        dir.set_mtime(self.second_of_directory(number))?;
-        self.note_directory(number, &dir.own_stat()?);
-        Ok(())
-    }
-
     /// Ends the assembly. The release is complete, and does not change any more.
     pub(crate) fn finish(self) -> AssembledTree {
         AssembledTree {
@@ -396,8 +379,8 @@ mod tests {
         let mut builder = Builder::new();
         builder.begin(0o755).unwrap();
         let manifest = builder.finish().unwrap();
-        let copies = Patterns::parse([], "none").unwrap();
-        let assembly = Assembly::new(&manifest, &[], &copies, 1_700_000_000, &store, &staging);
+        let (copies, writable) = (Patterns::parse([], "none").unwrap(), WritableDirectories::default());
+        let assembly = Assembly::new(&manifest, &[], &copies, &writable, 1_700_000_000, &store, &staging);
         let path = place.path().join("object");
         std::fs::write(&path, "content").unwrap();
         let name = ObjectName { key: ObjectKey { hash: Hash::of(b"content"), mode: 0o444 }, copy: 0 };

@@ -22,7 +22,6 @@
 mod found;
 mod hooks;
 mod links;
-mod own;
 mod repair;
 mod several;
 mod walk;

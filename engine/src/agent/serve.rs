@@ -5,6 +5,7 @@ mod journals;
 mod locking;
 mod manifests;
 mod pinning;
+mod shared_files;
 mod switching;
 
 use std::io::{Read, Write};
@@ -167,7 +168,8 @@ impl Service<'_> {
         let policy = &self.hello.policy;
         match &self.hello.request {
             Request::Setup => {
-                let (mut layout, report) = Layout::set_up(path, policy, self.conversation)?;
+                let (mut layout, mut report) = Layout::set_up(path, policy, self.conversation)?;
+                layout.make_shared(policy, &mut report)?;
                 let _lock = if layout.moves_current(policy)? { Some(self.lock(&mut layout)?) } else { None };
                 Ok(Reply::Setup(report))
             }
@@ -213,6 +215,9 @@ impl Service<'_> {
             Request::LockStatus => self.lock_status(path),
             Request::AcquireLock(message) => self.acquire_lock(path, message),
             Request::Unlock => self.unlock(path),
+            Request::SharedList => self.list_shared(path),
+            Request::SharedRead(file) => self.send_shared(path, file),
+            Request::SharedWrite { path: file, known, length } => self.receive_shared(path, file, *known, *length),
             Request::Manifests { wanted, known } => self.manifests(path, wanted, known),
         }
     }

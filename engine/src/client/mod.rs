@@ -48,6 +48,7 @@ mod verdict;
 
 pub(crate) mod deploy;
 pub(crate) mod query;
+pub(crate) mod shared_files;
 
 pub(crate) use build::build;
 pub(crate) use hello::hello;

@@ -14,7 +14,7 @@ use crate::file_range::FileRange;
 
 use super::call;
 use super::dir::{Dir, os};
-use super::mode::set_mode_and_mtime;
+use super::mode::{set_group, set_mode, set_mode_and_mtime};
 
 /// A file that is open for writing. It stays when it is dropped, unlike a [`super::Draft`].
 #[derive(Debug)]
@@ -74,6 +74,14 @@ impl NewFile {
     /// Makes the content durable.
     pub(crate) fn sync(&self) -> io::Result<()> {
         Ok(call::sync(&self.0)?)
+    }
+
+    /// Sets the group, if one is given, and the mode.
+    pub(crate) fn set_group_and_mode(&self, group: Option<u32>, mode: u32) -> io::Result<()> {
+        if let Some(group) = group {
+            set_group(&self.0, group)?;
+        }
+        Ok(set_mode(&self.0, mode)?)
     }
 
     /// Sets the final mode and mtime. Nothing is written afterwards.

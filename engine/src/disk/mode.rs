@@ -77,6 +77,14 @@ impl Dir {
         }
     }
 
+    /// Sets the directory's own group, if it differs.
+    pub(crate) fn set_group(&self, group: u32) -> Result<(), Error> {
+        if self.own_stat()?.gid == group {
+            return Ok(());
+        }
+        call::set_group(&self.fd, group).map_err(|e| Error::io("set the group of", &self.path, e))
+    }
+
     /// Sets the directory's own mode.
     pub(crate) fn set_mode(&self, mode: u32) -> Result<(), Error> {
         set_mode(&self.fd, mode).map_err(|e| Error::io("set the mode of", &self.path, e))

@@ -175,6 +175,26 @@ pub enum SiteHint {
         /// The path.
         path: String,
     },
+    /// Look at the new content, and write again.
+    LookAgain,
+    /// Name a file, or copy the path with another program.
+    CopyByHand,
+    /// Name a directory of the release.
+    NameWritable,
+    /// Make a group, or name another.
+    MakeGroup {
+        /// The group.
+        group: String,
+    },
+    /// Put the user into the group.
+    JoinGroup {
+        /// The user.
+        user: String,
+        /// The group.
+        group: String,
+    },
+    /// Deploy again: the next run takes what is there.
+    DeployOnceMore,
     /// Free space or inodes on the server.
     FreeOnServer,
     /// Free space on the full disk.
@@ -312,6 +332,28 @@ pub enum LoginHint {
 /// The next step to start the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StartHint {
+    /// Correct the user that is to run the agent.
+    CorrectRunAs {
+        /// The user.
+        user: String,
+    },
+    /// Install `sudo`, or log in as that user.
+    InstallSudo {
+        /// The user.
+        user: String,
+    },
+    /// Allow the user that logs in to use `sudo` without a terminal.
+    AllowNoTty {
+        /// The user that logs in, if it is known.
+        login: Option<String>,
+    },
+    /// Allow the user that logs in to run commands as the other one.
+    AllowSudo {
+        /// The other user.
+        user: String,
+        /// The user that logs in, if it is known.
+        login: Option<String>,
+    },
     /// Give the user a login shell that runs commands.
     GiveShell,
     /// Make a directory for the agent in which programs may run.

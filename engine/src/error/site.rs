@@ -101,8 +101,8 @@ pub enum SiteError {
     /// A directory is needed, and the path is something else.
     #[error("`{0}` is not a directory")]
     NotDirectory(String),
-    /// A file of `shared_files` does not exist.
-    #[error("The shared file `{0}` does not exist")]
+    /// A declared shared path does not exist.
+    #[error("The shared path `{0}` does not exist")]
     SharedMissing(String),
     /// A path is both in `shared/` and in the release.
     #[error("`{0}` is both in the release and in `shared/`")]
@@ -113,6 +113,45 @@ pub enum SiteError {
     /// The filesystem cannot share blocks between files.
     #[error("The filesystem of `{0}` has no reflinks, and the configuration asks for them")]
     NoReflinks(String),
+    /// A path in `shared/` appeared while a deploy made it.
+    #[error("`{0}` appeared while the deploy was about to make it")]
+    SharedAppeared(String),
+    /// A file in `shared/` has other content than its writer knows.
+    #[error("`{0}` was changed on the server meanwhile, and is left as it is")]
+    SharedChanged(String),
+    /// A file in `shared/` belongs to another user.
+    #[error("`{path}` belongs to `{owner}`, who could lose access to a new file in its place")]
+    SharedOwner {
+        /// The file.
+        path: String,
+        /// Its owner.
+        owner: String,
+    },
+    /// A path in `shared/` that was to be read or written is no file.
+    #[error("`{0}` is not a file")]
+    SharedNotFile(String),
+    /// A file in `shared/` is too large to be read or written by itself.
+    #[error("`{path}` is larger than {}, the most that is read or written as a shared file", Bytes(*most))]
+    SharedTooLarge {
+        /// The file.
+        path: String,
+        /// The most bytes.
+        most: u64,
+    },
+    /// A directory of the configuration is a file in the release.
+    #[error("`{0}` is in `writable_dirs` and is a file in the release")]
+    WritableFile(String),
+    /// A group of the configuration does not exist.
+    #[error("The server has no group `{0}`, which `writable_group` names")]
+    GroupUnknown(String),
+    /// The user that deploys cannot give files to a group.
+    #[error("`{user}` is not in the group `{group}` on the server, so it cannot give directories to it")]
+    NotInGroup {
+        /// The user.
+        user: String,
+        /// The group.
+        group: String,
+    },
     /// Too little disk space is free.
     #[error("Not enough space on the server: {} are needed and {} are free", Bytes(*needed), Bytes(*free))]
     NoSpace {
@@ -163,6 +202,13 @@ impl SiteError {
             SiteError::SharedMissing(path) => SiteHint::PutShared { path: path.clone() },
             SiteError::SharedDeclared(path) => SiteHint::LeaveOutShared { path: path.clone() },
             SiteError::SharedConflict(path) => SiteHint::RemoveOne { path: path.clone() },
+            SiteError::SharedChanged(_) => SiteHint::LookAgain,
+            SiteError::SharedOwner { owner, .. } => SiteHint::LogInAsOwner { owner: owner.clone() },
+            SiteError::SharedNotFile(_) | SiteError::SharedTooLarge { .. } => SiteHint::CopyByHand,
+            SiteError::WritableFile(_) => SiteHint::NameWritable,
+            SiteError::GroupUnknown(group) => SiteHint::MakeGroup { group: group.clone() },
+            SiteError::NotInGroup { user, group } => SiteHint::JoinGroup { user: user.clone(), group: group.clone() },
+            SiteError::SharedAppeared(_) => SiteHint::DeployOnceMore,
             SiteError::NoSpace { .. } | SiteError::NoInodes { .. } => SiteHint::FreeOnServer,
             SiteError::NoReflinks(_) => SiteHint::UseHardlinks,
             SiteError::StoreFormat { .. } => SiteHint::UseOtherVersion,

@@ -43,6 +43,18 @@ pub enum StartError {
         /// The output of the server's shell.
         output: String,
     },
+    /// `sudo` on the server does not run the agent as another user.
+    #[error("`{host}` does not run the agent as `{user}`: {output}")]
+    RunAs {
+        /// The server.
+        host: String,
+        /// The user that was to run it.
+        user: String,
+        /// The user that logs in, if it is known.
+        login: Option<String>,
+        /// The output of `sudo`.
+        output: String,
+    },
     /// The agent did not greet.
     #[error("The agent on `{host}` did not answer: {output}")]
     NoGreeting {
@@ -62,6 +74,7 @@ impl StartError {
             | StartError::Noexec { .. }
             | StartError::ForeignArchitecture { .. }
             | StartError::AgentNotCopied { .. }
+            | StartError::RunAs { .. }
             | StartError::ProgramsMissing { .. } => Kind::Refused,
         }
     }
@@ -80,8 +93,23 @@ impl StartError {
             StartError::ForeignArchitecture { .. } => Hint::Start(StartHint::BuildForServer),
             StartError::AgentNotCopied { directory, .. } => Hint::Start(not_copied(directory)),
             StartError::ProgramsMissing { .. } => Hint::Start(StartHint::InstallPrograms),
+            StartError::RunAs { user, login, output, .. } => Hint::Start(without_sudo(user, login.clone(), output)),
             StartError::NoGreeting { host, .. } => Hint::Start(StartHint::QuietLogin { host: host.clone() }),
         }
+    }
+}
+
+/// Returns the next step if `sudo` does not run the agent.
+fn without_sudo(user: &str, login: Option<String>, output: &str) -> StartHint {
+    let user = user.to_owned();
+    if output.contains("unknown user") {
+        StartHint::CorrectRunAs { user }
+    } else if output.contains("not found") || output.contains("No such file") {
+        StartHint::InstallSudo { user }
+    } else if output.contains(" tty") {
+        StartHint::AllowNoTty { login }
+    } else {
+        StartHint::AllowSudo { user, login }
     }
 }
 

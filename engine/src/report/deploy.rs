@@ -130,6 +130,19 @@ pub struct MakingReport {
     pub not_reused: Option<String>,
     /// The number of files that are copies and not links, by reason.
     pub copied: BTreeMap<String, u64>,
+    /// The shared paths that were filled from the release.
+    pub seeded: Vec<SeededReport>,
+    /// The first of the files that were carried over from the live release. `copied` counts them.
+    pub carried: Vec<String>,
+}
+
+/// A shared path that was filled from a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeededReport {
+    /// The declared path.
+    pub path: String,
+    /// The number of files that were copied into it. An empty one was made if there are none.
+    pub files: u64,
 }
 
 /// A release that was turned into a new one.

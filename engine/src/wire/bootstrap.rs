@@ -21,8 +21,10 @@
 //! and only its owner creates names in it. The agent is copied to no place that others can replace by way of a
 //! directory above (`judge` in the script). The agent makes the same demands of the deploy path when it opens it.
 
+mod alphabet;
 mod answer;
 mod places;
+mod run_as;
 mod script;
 mod transfer;
 
@@ -48,6 +50,7 @@ use crate::wire::packing::{self, Packing};
 use crate::wire::program::Program;
 
 pub(super) use crate::wire::bootstrap::places::Places;
+pub(super) use crate::wire::bootstrap::run_as::RunAs;
 
 /// The shortest copy from which a rate is measured. In a shorter one, start and unpacking may take half the time if
 /// both machines are busy.
@@ -262,11 +265,15 @@ impl Bootstrap<'_> {
 
     fn run(&mut self, mode: Mode, directory: &Path, unpack: Unpack) -> Result<RemoteCommand, Error> {
         self.cancel.check()?;
-        let deploy_path = &self.places.deploy_path;
-        self.login.run(&Script { mode, program: self.program, deploy_path, directory, unpack }.command())
+        let (deploy_path, run_as) = (&self.places.deploy_path, self.places.run_as.as_ref());
+        self.login.run(&Script { mode, program: self.program, deploy_path, directory, unpack, run_as }.command())
     }
 
     fn no_shell(&self, printed: &[u8], exit: &Exit) -> Error {
+        let of_sudo = self.places.run_as.as_ref().and_then(|run_as| run_as.failure(self.login.host(), printed, exit));
+        if let Some(error) = of_sudo {
+            return error;
+        }
         Error::from(StartError::NoShell { host: self.login.host().to_owned(), output: printed_text(printed, exit) })
     }
 }

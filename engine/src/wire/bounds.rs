@@ -100,6 +100,12 @@ pub(crate) const PROMISED_MAX: usize = 128 << 10;
 /// Those hashes, in bytes.
 pub(crate) const HASHES_BYTES_MAX: usize = PROMISED_MAX * size_of::<Hash>() + 16;
 
+/// A file in `shared/` that is read or written by itself, in bytes. Configuration is shorter; each side holds it twice.
+pub(crate) const SHARED_FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// Paths of a list of `shared/`. Each takes some hundred bytes.
+pub(crate) const SHARED_LISTED_MAX: usize = 4 << 10;
+
 /// Lanes of one deploy over time. A client has no use for more.
 pub(crate) const LANES_MAX: usize = 64;
 

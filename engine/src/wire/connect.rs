@@ -16,7 +16,7 @@ use crate::error::{Error, LoginError, ReachError};
 use crate::event::{Event, Observer, Silent};
 use crate::target::{Reach, SshDestination, Transport};
 use crate::wire::authenticate::{self, LoginRefusal};
-use crate::wire::bootstrap::{Bootstrap, Install, Places};
+use crate::wire::bootstrap::{Bootstrap, Install, Places, RunAs};
 use crate::wire::connection::{Connection, Lanes};
 use crate::wire::host_settings::{HostSettings, Need};
 use crate::wire::login::Login;
@@ -40,7 +40,9 @@ pub(crate) fn connect(
     // Meanwhile `ssh` evaluates `ssh_config`.
     let program = Program::find(&reach.program, observer)?;
     let settings = connector.resolve(resolution)?;
-    let places = Places::new(&destination.path, reach.agent_path.as_deref());
+    let login_user = settings.as_ref().map(|settings| settings.user.as_str());
+    let run_as = reach.run_as.as_deref().map(|user| RunAs::new(user, login_user)).transpose()?;
+    let places = Places::new(&destination.path, reach.agent_path.as_deref()).run_as(run_as);
     let packing = if is_new { Packing::ahead(&program) } else { Packing::on_demand() };
     let LoginOutcome { mut login, refused } = connector.log_in(settings.as_ref())?;
     let mut bootstrap = Bootstrap { login: &mut *login, program: &program, packing, places: &places, observer, cancel };

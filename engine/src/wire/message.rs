@@ -101,6 +101,8 @@ mod tests {
             FromAgent::Done(Reply::Manifests),
             FromAgent::Failed { refusal, live: LiveNow::Nothing },
             FromAgent::Ping,
+            FromAgent::SharedContent { length: u64::MAX },
+            FromAgent::WantSharedContent,
         ];
         let numbers = |first: Vec<u8>| first.into_iter().map(usize::from).collect::<Vec<_>>();
         let to_agent = numbers(to_agent.iter().map(|message| to_bounded_bytes(message).unwrap()[0]).collect());

@@ -7,6 +7,7 @@
 //! live release was hit.
 
 use crate::agent::site::Site;
+use crate::agent::site::own::Own;
 use crate::agent::site::records::{ManifestView, read_manifest};
 use crate::agent::store::{ObjectName, Store};
 use crate::error::{DamageError, Error, NamedDifferences, ReleaseError};
@@ -19,7 +20,6 @@ use crate::target::HookEdits;
 use crate::threads;
 
 use super::found::{FoundDifference, Place};
-use super::own::Own;
 use super::repair::{EditedObject, repair};
 use super::walk::{Comparer, Depth, ReadHashes, Stop};
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::agent::site::layout::Layout;
+use crate::agent::site::own::Own;
 use crate::agent::site::records::read_manifest;
 use crate::agent::store::Store;
 use crate::error::{DamageError, Error, NamedDifferences};
@@ -12,7 +13,6 @@ use crate::report::{ComparisonReport, Difference, DifferenceKind, Differences};
 use crate::threads;
 
 use super::found::{FoundDifference, Place};
-use super::own::Own;
 use super::walk::{Comparer, Depth, ReadHashes, Stop};
 
 /// The differences of one kind that a report names.

@@ -43,6 +43,7 @@ impl Place {
 
     fn deploy(&self, release: &str, no_switch: bool) {
         let context = Context {
+            lock: Default::default(),
             target: Target { destination: Destination::Local(self.dir.path().join("site")), reach: Reach::default() },
             policy: Policy::default(),
             procedure: Procedure::default(),

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rayon::prelude::*;
 
 use crate::agent::site::layout::Layout;
+use crate::agent::site::own::Own;
 use crate::agent::site::records::ManifestView;
 use crate::agent::stamp::Stamp;
 use crate::agent::stamps::Stamps;
@@ -18,14 +19,13 @@ use crate::file_range::FileRange;
 use crate::hash::Hash;
 use crate::link::Link;
 use crate::manifest::{EntryRef, File, Node};
-use crate::path::push_name;
+use crate::path::{RelativePath, push_name};
 use crate::pattern::Patterns;
 use crate::release::Record;
 use crate::report::DifferenceKind;
 
 use super::found::{FoundDifference, Place};
 use super::links::{Extra, Extras, Links};
-use super::own::Own;
 
 /// The depth of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +90,7 @@ impl Comparer<'_> {
             stamps: if tree.keeps_times()? { Stamps::read(&beside)? } else { None },
             copies: Patterns::parse(record.copy_paths.iter().map(String::as_str), "`copy_paths`")?,
             links: Links::new(view.manifest, &record.shared),
+            writable: &record.writable.directories,
             group: self.store.group()?,
             found: Mutex::default(),
         };
@@ -109,6 +110,8 @@ struct Walk<'a> {
     stamps: Option<Stamps>,
     copies: Patterns,
     links: Links,
+    /// The directories that the application writes to, with modes and a group of their own.
+    writable: &'a [RelativePath],
     group: Option<u32>,
     found: Mutex<Vec<FoundDifference>>,
 }
@@ -304,12 +307,37 @@ impl Walk<'_> {
         Ok(hash == file.key.hash)
     }
 
-    /// Notes a difference, unless a hook made it.
+    /// Notes a difference, unless the release has it of its own.
     fn note(&self, place: Place, kind: DifferenceKind, stat: Option<Stat>) {
         let found = FoundDifference { place, kind, stat };
-        if self.own.is_empty() || !self.own.accepts(&found.path(self.view.manifest), found.stat.as_ref()) {
+        if !self.is_own(&found) {
             self.found.lock().expect("no comparer panics").push(found);
         }
+    }
+}
+
+impl Walk<'_> {
+    /// Tells whether a name belongs to the release itself: it is in the list, or in a directory that the application
+    /// writes to.
+    fn is_own(&self, found: &FoundDifference) -> bool {
+        if self.own.is_empty() && self.writable.is_empty() {
+            return false;
+        }
+        let path = found.path(self.view.manifest);
+        self.own.accepts(&path, found.stat.as_ref()) || self.is_writable(found, &path)
+    }
+
+    /// Tells whether the application may have added a name, or a directory has the mode and the group of the
+    /// configuration.
+    fn is_writable(&self, found: &FoundDifference, path: &[u8]) -> bool {
+        let is_directory = found.stat.as_ref().is_some_and(|stat| stat.kind == Kind::Directory);
+        let may_differ = match found.kind {
+            DifferenceKind::Added => true,
+            DifferenceKind::Mode | DifferenceKind::Owner => is_directory,
+            _ => false,
+        };
+        let Ok(path) = RelativePath::parse(path) else { return false };
+        may_differ && self.writable.iter().any(|directory| path == *directory || path.is_within(directory))
     }
 }
 

@@ -1,15 +1,19 @@
 //! The properties of a release that are known before content arrives: its id, its second, its links into `shared/`.
 
+use std::borrow::Cow;
+
 use crate::error::{Error, ReleaseError};
 use crate::manifest::{Manifest, diff};
 use crate::release::{BootSpan, Marks, Record, ReleaseId};
+use crate::target::Policy;
 
 use crate::agent::clock::now;
-use crate::agent::shared::{self, SharedPlan};
+use crate::agent::shared::{self, LiveRelease, SharedPlan, SharedRoot};
 use crate::agent::site::layout::Layout;
 use crate::agent::site::records::{Releases, read_manifest};
 use crate::agent::trash;
 use crate::agent::uptime::Uptime;
+use crate::agent::writable::WritableDirectories;
 
 use super::base::Base;
 use super::order::Order;
@@ -29,6 +33,8 @@ pub(super) struct Decision {
     pub(super) counts: diff::Counts,
     /// Its links into `shared/`.
     pub(super) shared: SharedPlan,
+    /// The directories that the application writes to.
+    pub(super) writable: WritableDirectories,
     /// The release that was live when the deploy began.
     pub(super) live: Option<ReleaseId>,
 }
@@ -43,13 +49,15 @@ impl Decision {
         base: Option<&Base>,
         manifest: &Manifest,
     ) -> Result<Decision, Error> {
-        let shared = shared::plan(&layout.shared, order.policy(), manifest)?;
+        let known = live_release(order.policy(), layout, releases, live.as_ref(), base);
+        let shared = shared::plan(&SharedRoot::open(&layout.shared)?, order.policy(), manifest, known.as_ref())?;
+        let writable = WritableDirectories::find(&order.policy().writable, manifest, &shared.links)?;
         let has_whole_seconds = !order.begin.dry_run && layout.keeps_whole_seconds()?;
         let second = choose_second(order, layout, releases, has_whole_seconds)?;
         let counts = count(layout, releases, live.as_ref(), base, manifest);
         let id = choose_id(order, layout, releases)?;
         let sequence = releases.records.last().map_or(0, |record| record.sequence) + 1;
-        Ok(Decision { id, sequence, second, has_whole_seconds, counts, shared, live })
+        Ok(Decision { id, sequence, second, has_whole_seconds, counts, shared, writable, live })
     }
 
     /// Returns the record of the release before it is live.
@@ -67,6 +75,7 @@ impl Decision {
             shared: self.shared.links.clone(),
             copy_paths: order.policy().copy_paths.clone(),
             link: order.policy().link,
+            writable: order.policy().writable.clone(),
             went_live: Vec::new(),
             live_turn: 0,
             retired: None,
@@ -78,17 +87,39 @@ impl Decision {
     }
 
     /// Returns the decision for a dry run on a path without any deploy.
-    pub(super) fn without_site(manifest: &Manifest) -> Decision {
-        Decision {
+    pub(super) fn without_site(order: &Order<'_>, manifest: &Manifest) -> Result<Decision, Error> {
+        let root = SharedRoot::missing(order.path.join("shared"));
+        Ok(Decision {
             id: ReleaseId::at(0),
             sequence: 1,
             second: 0,
             has_whole_seconds: false,
             counts: diff::count(None, manifest),
-            shared: SharedPlan::default(),
+            shared: shared::plan(&root, order.policy(), manifest, None)?,
+            writable: WritableDirectories::default(),
             live: None,
-        }
+        })
     }
+}
+
+/// Returns the live release with its manifest, if the configuration declares shared paths. If it cannot be read, all
+/// that a link hides is new.
+fn live_release<'a>(
+    policy: &Policy,
+    layout: &Layout,
+    releases: &'a Releases,
+    live: Option<&ReleaseId>,
+    base: Option<&'a Base>,
+) -> Option<LiveRelease<'a>> {
+    if policy.shared_dirs.is_empty() && policy.shared_files.is_empty() {
+        return None;
+    }
+    let record = live.and_then(|live| releases.find(live))?;
+    if let Some(base) = base.filter(|base| base.name.release == record.id) {
+        return Some(LiveRelease { record, manifest: Cow::Borrowed(&base.stored.manifest) });
+    }
+    let stored = read_manifest(layout, &record.id, &record.root).ok()?;
+    Some(LiveRelease { record, manifest: Cow::Owned(stored.manifest) })
 }
 
 /// Chooses a second that no release had, including the removed ones.

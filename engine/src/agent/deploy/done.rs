@@ -2,10 +2,12 @@
 
 use crate::agent::compare::warning_of;
 use crate::event::Phase;
+use crate::manifest::Manifest;
 use crate::manifest::diff::Counts;
-use crate::path::RelativePath;
 use crate::report::{ChangesReport, DeployState, Differences};
 use crate::wire::message::DeployDone;
+
+use crate::agent::shared::HiddenFiles;
 
 use super::decision::Decision;
 use super::finish::CleanupOutcome;
@@ -18,12 +20,13 @@ use super::task::Task;
 pub(super) fn done(task: Task<'_>, choice: SpareChoice, outcome: DeployOutcome, cleanup: CleanupOutcome) -> DeployDone {
     let DeployOutcome { staged, published, switched, counts, restored_objects, mut seconds } = outcome;
     let assembled = staged.assembled;
-    let mut done = expected_done(task.order, task.decision);
+    let mut done = expected_done(task.order, task.decision, &task.tree.manifest);
     done.changes = changes(counts);
     done.release = Some(task.decision.id.clone());
     done.making.objects_new = published.objects_new;
     done.making.objects_linked = assembled.linked;
     done.making.copied = assembled.copied.into_iter().collect();
+    done.making.carried = staged.carried;
     match staged.reused {
         Some(Ok(reused)) => done.making.reused = Some(reused),
         Some(Err(error)) => done.making.not_reused = Some(error.with_cause()),
@@ -41,12 +44,13 @@ pub(super) fn done(task: Task<'_>, choice: SpareChoice, outcome: DeployOutcome, 
 }
 
 /// Returns the part of the answer that is known before anything is made. For a dry run that is all of it.
-pub(super) fn expected_done(order: &Order<'_>, decision: &Decision) -> DeployDone {
+pub(super) fn expected_done(order: &Order<'_>, decision: &Decision, manifest: &Manifest) -> DeployDone {
     let state = if order.begin.no_switch { DeployState::Ready } else { DeployState::Live };
     let mut done = DeployDone::of(state);
     done.previous.clone_from(&decision.live);
     done.changes = changes(decision.counts);
-    done.warnings = decision.shared.hidden.iter().map(hidden_warning).collect();
+    done.warnings = decision.shared.hidden.iter().map(HiddenFiles::warning).collect();
+    done.making.seeded = decision.shared.seeded(manifest);
     done
 }
 
@@ -76,9 +80,4 @@ fn restored_warning(objects: u64) -> String {
     format!(
         "The mode, time or group of {objects} was changed on the server, and Cutover restored it, because releases share their files. If the application must change files, list them in `copy_paths`"
     )
-}
-
-fn hidden_warning((path, files): &(RelativePath, u64)) -> String {
-    let noun = if *files == 1 { "file" } else { "files" };
-    format!("The shared directory `{path}` hides {files} {noun} of the release")
 }

@@ -1,7 +1,7 @@
 //! A dry run: reports what a deploy would send, and changes nothing. It holds no lock, so its answer may be out of
 //! date when it arrives.
 
-use crate::error::{Error, SiteError};
+use crate::error::Error;
 use crate::live::LiveNow;
 use crate::threads;
 use crate::wire::message::{DeployDone, Holding};
@@ -52,21 +52,17 @@ fn answer_with_site(
     let classification = task.classify(layout, &releases, &store)?;
     let wanted = WantedObjects::gather(&tree.manifest, classification.lacking);
     send_lacks(conversation, &wanted, Vec::new(), tree.commits)?;
-    let mut done = expected_done(order, &decision);
+    let mut done = expected_done(order, &decision, &tree.manifest);
     note_edits(&mut done, edited);
     Ok(done)
 }
 
 fn answer_without_site(conversation: &Conversation, order: &Order<'_>) -> Result<DeployDone, Error> {
     let tree = receive(conversation, order, None, Holding::default(), None)?;
-    if let Some(path) = order.policy().shared_files.first() {
-        return Err(Error::Site(SiteError::SharedMissing(
-            order.path.join("shared").join(path.as_path()).display().to_string(),
-        )));
-    }
+    let decision = Decision::without_site(order, &tree.manifest)?;
     let files = tree.manifest.all_files().filter(|(_, file)| file.size > 0).map(|(entry, _)| entry);
     send_lacks(conversation, &WantedObjects::gather(&tree.manifest, files), Vec::new(), tree.commits)?;
-    Ok(expected_done(order, &Decision::without_site(&tree.manifest)))
+    Ok(expected_done(order, &decision, &tree.manifest))
 }
 
 fn receive(

@@ -3,7 +3,7 @@
 //! 1. Adopt the content that an interrupted run received, and check that the rest has space.
 //! 2. Send the list of lacking content. While the client packs it, make the directories and link the content that is there.
 //! 3. Receive the content in rounds: ask again for objects that did not arrive whole.
-//! 4. Make the links into `shared/`, then set the modes and mtimes of directories.
+//! 4. Add what the manifest does not have (`additions`), then set the modes and mtimes of directories.
 
 use std::cell::OnceCell;
 
@@ -20,12 +20,12 @@ use crate::agent::conversation::Conversation;
 use crate::agent::receive::{Inlets, Promise, Reception, WantedObjects, resume};
 use crate::agent::remode::remode;
 use crate::agent::reporter::Reporter;
-use crate::agent::shared;
 use crate::agent::sign;
 use crate::agent::site::Site;
 use crate::agent::space;
 use crate::agent::staging;
 
+use super::additions::make_additions;
 use super::lacks::send_lacks;
 use super::plan::Plan;
 use super::promise::{link_promised, resolve_hashes};
@@ -47,6 +47,8 @@ pub(super) struct StagedRelease {
     settled: Option<Manifest>,
     /// The reuse of a spare, or the reason why it failed; nothing if there was no spare.
     pub(super) reused: Option<Result<ReuseReport, Error>>,
+    /// The first of the files that were carried over.
+    pub(super) carried: Vec<String>,
 }
 
 impl StagedRelease {
@@ -73,18 +75,18 @@ pub(super) fn fill(conversation: &Conversation, site: &Site, plan: &Plan<'_>) ->
     let (manifest, decision) = (&task.tree.manifest, task.decision);
     let settled = OnceCell::new();
     let classifier = task.classifier(&site.layout, &site.releases, store);
-    let assembly = Assembly::new(manifest, &classification.expected, &copies, decision.second, store, staging);
+    let (expected, writable) = (&classification.expected, &decision.writable);
+    let assembly = Assembly::new(manifest, expected, &copies, writable, decision.second, store, staging);
     let assembly = assembly.link_as(policy.link)?;
     assembly.count_unfit(classification.unfit);
     let (wanted, partial) = adopt_content(site, plan, &assembly)?;
     let reused = announce(conversation, site, plan, &assembly, &wanted, &partial)?;
     let content = Content { conversation, plan, classifier, assembly, settled: &settled, commits: task.tree.commits };
     let (assembly, arrived) = content.receive(wanted, partial)?;
-    shared::link(&staging.tree, &decision.shared)?;
-    decision.shared.links.iter().for_each(|path| assembly.note_link(path));
+    let carried = make_additions(conversation, site, plan, &assembly)?;
     assembly.finish_directories(&decision.shared.links)?;
     let assembled = assembly.finish();
-    Ok(StagedRelease { assembled, arrived, settled: settled.into_inner(), reused })
+    Ok(StagedRelease { assembled, arrived, settled: settled.into_inner(), reused, carried })
 }
 
 /// Adopts the content that an interrupted run received, and checks that the rest has space. Returns the wanted

@@ -12,6 +12,7 @@
 //! names yet: `current` changes last. After the switch nothing fails any more, and nothing waits for the
 //! client. Only if the link itself cannot be synced, nothing is removed, and the next run completes the record.
 
+mod additions;
 mod base;
 mod decision;
 mod done;

@@ -1,12 +1,14 @@
 //! The answer to a deploy of the release that is already live, if nobody changed that release on the server.
 
+use std::borrow::Cow;
+
 use crate::error::Error;
 use crate::release::{Record, ReleaseId};
 use crate::report::{DeployState, Differences};
 use crate::threads;
 use crate::wire::message::DeployDone;
 
-use crate::agent::shared;
+use crate::agent::shared::{self, LiveRelease, SharedRoot};
 use crate::agent::site::layout::Layout;
 use crate::agent::site::records::{Releases, read_manifest};
 
@@ -61,7 +63,8 @@ pub(super) fn unchanged(
 /// Tells whether a release was made of the source and the configuration that were asked for.
 fn is_made_of(order: &Order<'_>, layout: &Layout, record: &Record) -> Result<bool, Error> {
     let policy = order.policy();
-    let is_like = record.copy_paths == policy.copy_paths && record.link == policy.link;
+    let is_like =
+        record.copy_paths == policy.copy_paths && record.link == policy.link && record.writable == policy.writable;
     if order.begin.force || record.root != order.begin.root || !is_like {
         return Ok(false);
     }
@@ -73,7 +76,9 @@ fn is_made_of(order: &Order<'_>, layout: &Layout, record: &Record) -> Result<boo
         let Ok(stored) = read_manifest(layout, &record.id, &record.root) else {
             return Ok(false);
         };
-        if shared::plan(&layout.shared, policy, &stored.manifest)?.links != record.shared {
+        let live = LiveRelease { record, manifest: Cow::Borrowed(&stored.manifest) };
+        let plan = shared::plan(&SharedRoot::open(&layout.shared)?, policy, &stored.manifest, Some(&live))?;
+        if plan.links != record.shared || !plan.new.is_empty() {
             return Ok(false);
         }
     }

@@ -94,6 +94,7 @@ mod tests {
             shared: Vec::new(),
             copy_paths: Vec::new(),
             link: crate::link::Link::default(),
+            writable: Default::default(),
             went_live: if ready.contains(&n) { vec![] } else { vec![n * 100] },
             live_turn: if ready.contains(&n) { 0 } else { n },
             retired: (n < count && !ready.contains(&n)).then_some(n * 100 + 100),

@@ -194,7 +194,8 @@ mod tests {
         }
         let manifest = builder.finish().unwrap();
         let (expected, copies) = (vec![Placement::default(); 4], Patterns::parse([], "none").unwrap());
-        let assembly = Assembly::new(&manifest, &expected, &copies, 1_700_000_000, &store, &staging);
+        let writable = crate::agent::writable::WritableDirectories::default();
+        let assembly = Assembly::new(&manifest, &expected, &copies, &writable, 1_700_000_000, &store, &staging);
         let entries: Vec<u32> = manifest.all_files().map(|(entry, _)| entry).collect();
         let wanted = WantedObjects::gather(&manifest, entries.iter().copied());
         assert_eq!(begun(&assembly, &wanted).unwrap(), [(entries[0], 2 * MIB), (entries[2], 2 * MIB)]);

@@ -136,7 +136,8 @@ fn with_receiver<T>(
     let store = Store::new(layout.objects.duplicate().unwrap());
     let expected = vec![Placement::default(); 2];
     let copies = Patterns::parse([], "none").unwrap();
-    let assembly = Assembly::new(manifest, &expected, &copies, 1_700_000_000, &store, &staging);
+    let writable = crate::agent::writable::WritableDirectories::default();
+    let assembly = Assembly::new(manifest, &expected, &copies, &writable, 1_700_000_000, &store, &staging);
     let wanted = WantedObjects::gather(manifest, [0, 1]);
     let promise = Promise::default();
     let reception = Reception { assembly: &assembly, wanted: &wanted, promise: &promise, base, begun: &[] };

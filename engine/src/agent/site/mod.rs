@@ -9,6 +9,7 @@ pub(crate) mod lock;
 pub(crate) mod log;
 pub(crate) mod marks;
 pub(crate) mod mend;
+pub(crate) mod own;
 pub(crate) mod parts;
 pub(crate) mod records;
 pub(crate) mod reserve;

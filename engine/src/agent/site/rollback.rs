@@ -189,6 +189,7 @@ mod tests {
             shared: Vec::new(),
             copy_paths: Vec::new(),
             link: crate::link::Link::default(),
+            writable: Default::default(),
             went_live: Vec::new(),
             live_turn: 0,
             retired: None,

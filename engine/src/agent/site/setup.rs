@@ -12,6 +12,7 @@ use crate::disk::{self, Dir, Kind, SETGID};
 use crate::error::{DamageError, Error, SiteError};
 use crate::path::RelativePath;
 use crate::report::SetupReport;
+use crate::shared_path::Missing;
 use crate::target::Policy;
 
 use super::current::{check_current, open_current};
@@ -39,7 +40,7 @@ impl Layout {
         check_owner(&root)?;
         let known = read_known(&root, policy, reporter)?;
         let mut created = NewDirectories::default();
-        let private = make_directories(&root, policy, &mut created)?;
+        let private = make_directories(&root, &mut created)?;
         let store = match known {
             Some(store) => store,
             None => StoreFile::create(&root, &private, policy.current_path.clone())?,
@@ -49,6 +50,17 @@ impl Layout {
         let layout = Layout::hold(root, store, policy)?;
         layout.pass_group_on()?;
         Ok((layout, report))
+    }
+
+    /// Makes the declared directories of `shared/`, empty, so that an administrator can fill them before the first deploy.
+    /// A deploy makes them itself, with what the release has there.
+    pub(crate) fn make_shared(&self, policy: &Policy, report: &mut SetupReport) -> Result<(), Error> {
+        let mut created = NewDirectories(std::mem::take(&mut report.created));
+        let made = policy.shared_dirs.iter().filter(|wanted| wanted.missing == Missing::Create);
+        let result =
+            made.into_iter().try_for_each(|wanted| make_shared(&self.root, &self.shared, &wanted.path, &mut created));
+        report.created = created.0;
+        result
     }
 
     /// If the deploy path passes its group on, gives that group to directories that were made before it did. A
@@ -113,7 +125,7 @@ impl NewDirectories {
 }
 
 /// Makes the directories of a deploy path. Returns `.cutover`.
-fn make_directories(root: &Dir, policy: &Policy, created: &mut NewDirectories) -> Result<Dir, Error> {
+fn make_directories(root: &Dir, created: &mut NewDirectories) -> Result<Dir, Error> {
     let private = created.ensure(root, ".cutover", PRIVATE, PRIVATE_MODE)?;
     private.set_mode(PRIVATE_MODE | private.own_stat()?.mode & SETGID)?;
     for name in PRIVATE_PARTS {
@@ -124,8 +136,7 @@ fn make_directories(root: &Dir, policy: &Policy, created: &mut NewDirectories) -
         }
     }
     created.ensure(root, "releases", RELEASES, PUBLIC_MODE)?;
-    let shared = created.ensure(root, "shared", SHARED, PUBLIC_MODE)?;
-    policy.shared_dirs.iter().try_for_each(|wanted| make_shared(root, &shared, wanted, created))?;
+    created.ensure(root, "shared", SHARED, PUBLIC_MODE)?;
     Ok(private)
 }
 

@@ -4,6 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::path::Shown;
+use crate::wire::bootstrap::run_as::RunAs;
 
 /// The deploy path and the agent's directory. Relative paths begin at the directory in which a login begins.
 #[derive(Debug, Clone)]
@@ -12,6 +13,8 @@ pub(in crate::wire) struct Places {
     pub(super) deploy_path: PathBuf,
     /// The directory of the agent.
     pub(super) agent_directory: PathBuf,
+    /// The user that runs everything. None: the user that logs in.
+    pub(super) run_as: Option<RunAs>,
 }
 
 impl Places {
@@ -21,7 +24,12 @@ impl Places {
             Some(path) => from_login_directory(path),
             None => from_login_directory(deploy_path).join(".cutover/bin"),
         };
-        Places { deploy_path: from_login_directory(deploy_path), agent_directory }
+        Places { deploy_path: from_login_directory(deploy_path), agent_directory, run_as: None }
+    }
+
+    /// Has another user run everything. Relative paths then begin at the home of that user.
+    pub(in crate::wire) fn run_as(self, run_as: Option<RunAs>) -> Places {
+        Places { run_as, ..self }
     }
 }
 

@@ -9,7 +9,9 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use crate::wire::bootstrap::alphabet::needs_no_quotes;
 use crate::wire::bootstrap::places::Places;
+use crate::wire::bootstrap::run_as::{GO_HOME, RunAs};
 use crate::wire::program::Program;
 
 /// The parts, each behind a line `#: name`.
@@ -113,13 +115,17 @@ pub(super) struct Script<'a> {
     pub(super) directory: &'a Path,
     /// How the agent is sent.
     pub(super) unpack: Unpack,
+    /// The user that runs the script, if it is another than the one that logs in.
+    pub(super) run_as: Option<&'a RunAs>,
 }
 
 impl Script<'_> {
     /// Returns the command that runs the script.
     pub(super) fn command(&self) -> String {
         format!(
-            "exec sh -c '{}' cutover {} {} {} '{}' '{}' '{}'",
+            "exec {}sh -c '{}{}' cutover {} {} {} '{}' '{}' '{}'",
+            self.run_as.map(RunAs::command).unwrap_or_default(),
+            if self.run_as.is_some() { GO_HOME } else { "" },
             self.mode.script(),
             self.mode.word(),
             self.program.name(),
@@ -155,12 +161,11 @@ pub(super) fn direct_command(mode: Mode, program: &Program, places: &Places) -> 
         (_, true) => " --from \"$OLDPWD\"",
         (_, false) => "",
     };
-    Some(format!("sh -c 'cd {directory}{start}{option}' {}", program.name()))
-}
-
-/// Returns whether no shell interprets a byte.
-fn needs_no_quotes(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"/._-".contains(&byte)
+    let (sudo, home) = match &places.run_as {
+        Some(run_as) => (run_as.command(), GO_HOME),
+        None => (String::new(), ""),
+    };
+    Some(format!("{sudo}sh -c '{home}cd {directory}{start}{option}' {}", program.name()))
 }
 
 /// Encodes all but letters, digits and the usual bytes of paths as `\0` and three octal digits, which `printf %b`

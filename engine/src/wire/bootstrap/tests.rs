@@ -93,7 +93,7 @@ impl Server {
 
     fn command(&self, mode: Mode, directory: &Path) -> String {
         let (program, deploy_path) = (&self.program, &self.places.deploy_path);
-        Script { mode, program, deploy_path, directory, unpack: Unpack::Cat }.command()
+        Script { mode, program, deploy_path, directory, unpack: Unpack::Cat, run_as: None }.command()
     }
 
     /// Returns the answer to a start: its word, and for a directory that is not safe which, from the temporary one.

@@ -11,7 +11,8 @@ use crate::news::News;
 use crate::release::ReleaseId;
 use crate::report::{
     AcquireReport, ChangesReport, CleanupReport, DeployState, Differences, LockReport, MakingReport, PinReport,
-    ReleaseReport, ReleasesReport, RunsReport, SetupReport, StatusReport, SwitchReport, UnlockReport,
+    ReleaseReport, ReleasesReport, RunsReport, SetupReport, SharedEntryReport, SharedListReport, SharedWriteReport,
+    StatusReport, SwitchReport, UnlockReport,
 };
 use crate::wire::bounds::{self, MessageBounds, at_most};
 use crate::wire::lane::Ticket;
@@ -103,6 +104,13 @@ pub(crate) enum FromAgent {
     },
     /// The agent is alive.
     Ping,
+    /// A file of `shared/` follows in parts of this many bytes together.
+    SharedContent {
+        /// Bytes that follow.
+        length: u64,
+    },
+    /// The agent holds the lock and waits for a file of `shared/`.
+    WantSharedContent,
 }
 
 impl FromAgent {
@@ -153,6 +161,8 @@ impl MessageBounds for FromAgent {
         /* Done */ bounds::ANSWER_BYTES_MAX,
         /* Failed */ bounds::ANSWER_BYTES_MAX,
         /* Ping */ bounds::PLAIN_BYTES_MAX,
+        /* SharedContent */ bounds::PLAIN_BYTES_MAX,
+        /* WantSharedContent */ bounds::PLAIN_BYTES_MAX,
     ];
 }
 
@@ -232,6 +242,12 @@ pub(crate) enum Reply {
     Unlock(UnlockReport),
     /// To `Manifests`, after the last of them.
     Manifests,
+    /// To `SharedList`.
+    SharedList(SharedListReport),
+    /// To `SharedRead`, after the content.
+    SharedRead,
+    /// To `SharedWrite`.
+    SharedWrite(SharedWriteReport),
 }
 
 impl Reply {
@@ -271,13 +287,25 @@ impl Reply {
             }
             Reply::Runs(report) => report.runs.truncate(bounds::RUNS_REPORTED_MAX),
             Reply::Pin(report) => bounds::fitting(&mut report.warnings),
+            Reply::SharedList(report) => {
+                let mut room = bounds::REPORTED_BYTES_MAX;
+                let mut fits = |entry: &SharedEntryReport| {
+                    room = room.saturating_sub(entry.path.len());
+                    room > 0
+                };
+                let kept = report.paths.iter().take_while(|entry| fits(entry)).count();
+                report.paths_left_out += (report.paths.len() - kept) as u64;
+                report.paths.truncate(kept);
+            }
             Reply::LockStatus(_)
             | Reply::AcquireLock(_)
             | Reply::Unlock(_)
             | Reply::Manifests
             | Reply::RanHook
             | Reply::Exec(_)
-            | Reply::Journal(_) => {}
+            | Reply::Journal(_)
+            | Reply::SharedRead
+            | Reply::SharedWrite(_) => {}
         }
         self
     }

@@ -6,6 +6,7 @@ use crate::error::Refusal;
 use crate::hash::Hash;
 use crate::hook::Command;
 use crate::manual_lock::LockMessage;
+use crate::path::RelativePath;
 use crate::pin::PinTerms;
 use crate::procedure::Procedure;
 use crate::release::{Provenance, ReleaseId};
@@ -160,6 +161,19 @@ pub(crate) enum Request {
         /// The roots of the manifests that the client has.
         known: Vec<Hash>,
     },
+    /// List `shared/`.
+    SharedList,
+    /// Send a file of `shared/`.
+    SharedRead(RelativePath),
+    /// Receive a file of `shared/`.
+    SharedWrite {
+        /// Its path.
+        path: RelativePath,
+        /// The hash of the content that the client knows. None: the file does not exist.
+        known: Option<Hash>,
+        /// Bytes of the new content.
+        length: u64,
+    },
 }
 
 /// The depth of the comparison of releases with their manifests.
@@ -191,6 +205,9 @@ impl Request {
             Request::AcquireLock(_) => "lock acquire",
             Request::Unlock => "unlock",
             Request::Manifests { .. } => "diff",
+            Request::SharedList => "shared list",
+            Request::SharedRead(_) => "shared pull",
+            Request::SharedWrite { .. } => "shared push",
         }
     }
 }

@@ -1,9 +1,10 @@
-//! The names of a release that hooks changed before it was live: `.cutover/releases/<id>/own`, as JSON.
+//! The names that belong to a release itself and not to its manifest: `.cutover/releases/<id>/own`, as JSON.
 //!
-//! A hook may add, replace and remove names of a new release: caches, a build, generated files. No other release has
-//! these files, and the manifest does not know them. The file lists them with their stat, so that a later comparison
-//! accepts exactly them. A directory that a hook added belongs to the application as a whole: it may write there for
-//! as long as the release exists.
+//! Some are there when the release is made: files that were carried over from the release before, and directories that the
+//! configuration names. Hooks add, replace and remove others: caches, a build, generated files. No other release has
+//! these files. The list has them with their stat, so that a comparison accepts exactly them. A directory that was
+//! added belongs to the application as a whole: it may write there for as long as the release exists. The links into
+//! `shared/` are not in the list: the record has those.
 
 use std::collections::BTreeMap;
 
@@ -16,23 +17,32 @@ use crate::path::RelativePath;
 
 const OWN: &[u8] = b"own";
 
-/// The names of a release that hooks changed.
+/// The names of a release that are its own.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Own {
+pub(crate) struct Own {
     names: BTreeMap<RelativePath, OwnName>,
     /// The root of the release.
     root: Option<OwnName>,
 }
 
-/// The state of a name after the hooks.
+/// A name that was made beside the manifest.
+#[derive(Debug)]
+pub(crate) struct Addition {
+    /// The path in the release.
+    pub(crate) path: RelativePath,
+    /// Its stat.
+    pub(crate) stat: Stat,
+}
+
+/// The state of a name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum OwnName {
-    /// A hook removed it.
+    /// It was removed.
     Removed,
-    /// A directory that a hook added.
+    /// A directory that was added.
     Directory,
-    /// Any other name that a hook added or changed.
+    /// Any other name that was added or changed.
     Stat(OwnStat),
 }
 
@@ -61,7 +71,7 @@ impl OwnStat {
 
 impl Own {
     /// Reads the file beside a record.
-    pub(super) fn read(record: &Dir) -> Result<Own, Error> {
+    pub(crate) fn read(record: &Dir) -> Result<Own, Error> {
         let Some(bytes) = record.read(OWN)? else { return Ok(Own::default()) };
         serde_json::from_slice(&bytes).map_err(|error| {
             let path = record.path_of(OWN).display().to_string();
@@ -70,22 +80,29 @@ impl Own {
     }
 
     /// Writes the file beside a record, durably.
-    pub(super) fn write(&self, record: &Dir) -> Result<(), Error> {
+    pub(crate) fn write(&self, record: &Dir) -> Result<(), Error> {
         record.replace(OWN, to_json(self).as_bytes())
     }
 
-    /// Tells whether no hook changed a name.
-    pub(super) fn is_empty(&self) -> bool {
+    /// Tells whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Returns the number of names that hooks changed.
-    pub(super) fn len(&self) -> usize {
+    /// Returns their number.
+    pub(crate) fn len(&self) -> usize {
         self.names.len() + usize::from(self.root.is_some())
     }
 
+    /// Adds what was made beside the manifest.
+    pub(crate) fn extend<'a>(&mut self, additions: impl IntoIterator<Item = &'a Addition>) {
+        for Addition { path, stat } in additions {
+            self.add(path.as_bytes(), Some(stat), true);
+        }
+    }
+
     /// Adds a name as it is now. An empty path is the root.
-    pub(super) fn add(&mut self, path: &[u8], stat: Option<&Stat>, is_added: bool) {
+    pub(crate) fn add(&mut self, path: &[u8], stat: Option<&Stat>, is_added: bool) {
         let name = match stat {
             None => OwnName::Removed,
             Some(stat) if is_added && stat.kind == Kind::Directory => OwnName::Directory,
@@ -97,8 +114,8 @@ impl Own {
         }
     }
 
-    /// Tells whether a name is as hooks left it.
-    pub(super) fn accepts(&self, path: &[u8], stat: Option<&Stat>) -> bool {
+    /// Tells whether a name is as it was left.
+    pub(crate) fn accepts(&self, path: &[u8], stat: Option<&Stat>) -> bool {
         let name = match RelativePath::parse(path) {
             Ok(path) => self.names.get(&path),
             Err(_) => self.root.as_ref(),

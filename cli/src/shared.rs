@@ -1,0 +1,312 @@
+//! `cutover shared`: lists the paths in `shared/`, and puts, gets and edits files there.
+//!
+//! Before a file is written, the difference to its present content is shown. That content may be secret: it is shown on a
+//! terminal only, and elsewhere the changed lines are counted.
+
+use std::fs;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use engine::error::Kind;
+use engine::path::RelativePath;
+use engine::report::{SharedEntryReport, SharedKind, SharedListReport, SharedWriteReport};
+use serde::Serialize;
+use similar::{ChangeTag, TextDiff};
+
+use crate::args::{PlaceArgs, SharedArgs, SharedCommand, SharedFileArgs};
+use crate::color::Palette;
+use crate::failure::{Failure, printable};
+use crate::place::Place;
+use crate::question::confirm;
+use crate::report::Report;
+use crate::session::Session;
+use crate::settings::Settings;
+use crate::tally::Verbosity;
+use crate::units::{Bytes, Count, Counted};
+use crate::words;
+
+/// Stands for stdin or stdout in the place of a local file.
+const STREAM: &str = "-";
+
+pub(crate) fn run(session: &Session<'_>, args: &SharedArgs) -> Result<(), Failure> {
+    match &args.command {
+        SharedCommand::List(args) => list(session, args),
+        SharedCommand::Push(args) => {
+            let ([local, path], settings) = words_of(session, args)?;
+            push(session, &settings, local, &shared_path(path)?)
+        }
+        SharedCommand::Pull(args) => {
+            let ([path, local], settings) = words_of(session, args)?;
+            pull(session, &settings, &shared_path(path)?, local)
+        }
+        SharedCommand::Edit(args) => {
+            let ([path], settings) = words_of(session, args)?;
+            edit(session, &settings, &shared_path(path)?)
+        }
+    }
+}
+
+/// Takes the words of a verb, and resolves the settings for the stage before them, if there is one.
+fn words_of<'a, const COUNT: usize>(
+    session: &Session<'_>,
+    args: &'a SharedFileArgs,
+) -> Result<([&'a str; COUNT], Settings), Failure> {
+    let (stage, rest) = match args.words.len().checked_sub(COUNT) {
+        Some(0) => (None, &args.words[..]),
+        _ => (args.words.first().map(String::as_str), args.words.get(1..).unwrap_or_default()),
+    };
+    let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+    let words = <[&str; COUNT]>::try_from(rest)
+        .map_err(|_| Failure::usage("There are too few or too many words").hint("See `cutover help shared`"))?;
+    let place = Place { stage: words::stage(stage)?, target: args.target.target.clone() };
+    Ok((words, session.settings(&place)?))
+}
+
+fn shared_path(text: &str) -> Result<RelativePath, Failure> {
+    RelativePath::parse(text.as_bytes()).map_err(|reason| {
+        Failure::usage(format!("`{}` cannot be a path in `shared/`: {reason}", text.escape_debug()))
+            .hint("Write it as it stands in `shared/`, such as `.env` or `config/local.php`")
+    })
+}
+
+fn list(session: &Session<'_>, args: &PlaceArgs) -> Result<(), Failure> {
+    let settings = session.settings(&args.place()?)?;
+    session.run(&settings, Verbosity::Brief, engine::shared_list)
+}
+
+fn push(session: &Session<'_>, settings: &Settings, local: &str, path: &RelativePath) -> Result<(), Failure> {
+    let unreadable = |error| Failure::usage(format!("Could not read `{local}`")).because(&error);
+    let content = match local {
+        STREAM => read_stdin().map_err(unreadable)?,
+        local => fs::read(session.environment.absolute(Path::new(local))).map_err(unreadable)?,
+    };
+    let known = read(session, settings, path)?;
+    write(session, settings, path, known.as_deref(), &content)
+}
+
+fn read_stdin() -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    io::stdin().lock().read_to_end(&mut content)?;
+    Ok(content)
+}
+
+fn read(session: &Session<'_>, settings: &Settings, path: &RelativePath) -> Result<Option<Vec<u8>>, Failure> {
+    session.call(settings, Verbosity::Brief, |context| engine::shared_read(context, path))
+}
+
+/// Shows the difference, asks, and writes.
+fn write(
+    session: &Session<'_>,
+    settings: &Settings,
+    path: &RelativePath,
+    known: Option<&[u8]>,
+    content: &[u8],
+) -> Result<(), Failure> {
+    if known != Some(content) {
+        let is_terminal = io::stderr().is_terminal();
+        drop(io::stderr().write_all(difference(path, known, content, is_terminal).as_bytes()));
+        let verb = if known.is_some() { "Replace" } else { "Make" };
+        confirm(&format!("{verb} `shared/{path}` on {}?", settings.target.destination), session.everywhere.yes)?;
+    }
+    session.run(settings, Verbosity::Brief, |context| engine::shared_write(context, path, known, content))
+}
+
+/// Returns the difference of two contents: its lines where they may be shown, else their number.
+fn difference(path: &RelativePath, known: Option<&[u8]>, content: &[u8], shows_lines: bool) -> String {
+    let sizes = || {
+        let before = known.map_or("new".to_owned(), |known| Bytes(known.len() as u64).to_string());
+        format!("shared/{path}: {before} → {}\n", Bytes(content.len() as u64))
+    };
+    let (Ok(before), Ok(after)) = (std::str::from_utf8(known.unwrap_or_default()), std::str::from_utf8(content)) else {
+        return sizes();
+    };
+    if before.contains('\0') || after.contains('\0') {
+        return sizes();
+    }
+    let diff = TextDiff::from_lines(before, after);
+    if shows_lines {
+        let name = format!("shared/{path}");
+        let unified = diff.unified_diff().context_radius(3).header(&name, &name).to_string();
+        return unified.lines().map(|line| format!("{}\n", printable(line))).collect();
+    }
+    let count = |tag| diff.iter_all_changes().filter(|change| change.tag() == tag).count() as u64;
+    let (added, removed) = (count(ChangeTag::Insert), count(ChangeTag::Delete));
+    format!("shared/{path}: {} added, {} removed\n", Counted(added, "line"), Count(removed))
+}
+
+/// A file that was fetched.
+#[derive(Debug, Serialize)]
+struct PullReport {
+    path: String,
+    file: PathBuf,
+    bytes: u64,
+}
+
+impl Report for PullReport {
+    const ANSWERS: bool = false;
+
+    fn text(&self, _: Palette, _: bool) -> String {
+        format!("`{}` has the content of `shared/{}`, {}\n", self.file.display(), self.path, Bytes(self.bytes))
+    }
+}
+
+fn pull(session: &Session<'_>, settings: &Settings, path: &RelativePath, local: &str) -> Result<(), Failure> {
+    let content = read(session, settings, path)?.ok_or_else(|| missing(path))?;
+    let failed = |error: io::Error| Failure {
+        kind: Kind::Refused,
+        ..Failure::usage(format!("Could not write `{local}`")).because(&error)
+    };
+    if local == STREAM {
+        return io::stdout().write_all(&content).map_err(failed);
+    }
+    let file = session.environment.absolute(Path::new(local));
+    if fs::read(&file).is_ok_and(|found| found != content) {
+        confirm(&format!("Replace `{local}`?"), session.everywhere.yes)?;
+    }
+    engine::write_private_file(&file, &content)?;
+    session.print(&PullReport { path: path.to_string(), file, bytes: content.len() as u64 })
+}
+
+fn missing(path: &RelativePath) -> Failure {
+    Failure { kind: Kind::Refused, ..Failure::usage(format!("There is no `shared/{path}`")) }
+        .hint("`cutover shared list` shows what is there")
+}
+
+fn edit(session: &Session<'_>, settings: &Settings, path: &RelativePath) -> Result<(), Failure> {
+    let known = read(session, settings, path)?;
+    let failed =
+        |error: io::Error| Failure { kind: Kind::Refused, ..Failure::usage("Could not edit the file").because(&error) };
+    // Only this user may read it.
+    let mut file = tempfile::Builder::new().prefix("cutover-").suffix(&suffix(path)).tempfile().map_err(failed)?;
+    file.write_all(known.as_deref().unwrap_or_default()).map_err(failed)?;
+    run_editor(session, file.path())?;
+    // The editor may have put another file in its place.
+    let content = fs::read(file.path()).map_err(failed)?;
+    if known.is_none() && content.is_empty() {
+        return Err(Failure { kind: Kind::Refused, ..Failure::usage("Nothing was written: the file is empty") });
+    }
+    write(session, settings, path, known.as_deref(), &content).map_err(|failure| match file.keep() {
+        Ok((_, kept)) => Failure {
+            hint: Some(match failure.hint {
+                Some(hint) => format!("{hint}. Your text is in `{}`", kept.display()),
+                None => format!("Your text is in `{}`", kept.display()),
+            }),
+            ..failure
+        },
+        Err(_) => failure,
+    })
+}
+
+/// Returns the end of a file's name, by which an editor knows its language.
+fn suffix(path: &RelativePath) -> String {
+    let name = path.as_path().file_name().unwrap_or_default().to_string_lossy();
+    format!("-{}", name.replace(|character: char| !character.is_ascii_alphanumeric() && character != '.', "_"))
+}
+
+/// Runs the editor, and waits for its end.
+fn run_editor(session: &Session<'_>, file: &Path) -> Result<(), Failure> {
+    let editor = &session.environment.editor;
+    crate::interrupt::release();
+    // An editor may have arguments: the shell splits them.
+    let status = Command::new("sh").arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(file).status();
+    let refused = |message: String| Failure { kind: Kind::Refused, ..Failure::usage(message) };
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(refused(format!("The editor `{editor}` failed, {status}, and nothing was written"))),
+        Err(error) => Err(refused(format!("The editor `{editor}` could not be started")).because(&error)),
+    }
+}
+
+impl Report for SharedListReport {
+    const ANSWERS: bool = true;
+
+    fn text(&self, palette: Palette, _: bool) -> String {
+        if self.paths.is_empty() {
+            return "`shared/` is empty\n".to_owned();
+        }
+        let heads = ["PATH", "KIND", "SIZE", "MODE", "LIVE"].map(str::to_owned);
+        let rows: Vec<[String; 5]> = self.paths.iter().map(row).collect();
+        let widths: [usize; 5] = std::array::from_fn(|column| {
+            rows.iter().chain([&heads]).map(|row| row[column].chars().count()).max().unwrap_or_default()
+        });
+        let line = |row: &[String; 5]| {
+            let cells = row.iter().zip(widths).enumerate();
+            let cells = cells
+                .map(|(at, (cell, width))| if at == 2 { format!("{cell:>width$}") } else { format!("{cell:width$}") });
+            cells.collect::<Vec<String>>().join("  ").trim_end().to_owned()
+        };
+        let mut text = format!("{}\n", palette.strong(line(&heads)));
+        rows.iter().for_each(|row| text += &format!("{}\n", line(row)));
+        if self.paths_left_out > 0 {
+            text += &format!("and {} more\n", Count(self.paths_left_out));
+        }
+        text
+    }
+}
+
+fn row(entry: &SharedEntryReport) -> [String; 5] {
+    let kind = match entry.kind {
+        SharedKind::File => "file",
+        SharedKind::Directory => "directory",
+        SharedKind::Symlink => "symlink",
+        SharedKind::Other => "other",
+    };
+    let size = entry.bytes.map_or("-".to_owned(), |bytes| Bytes(bytes).to_string());
+    let linked = if entry.linked { "linked" } else { "-" };
+    [printable(&entry.path), kind.to_owned(), size, entry.mode.clone(), linked.to_owned()]
+}
+
+impl Report for SharedWriteReport {
+    const ANSWERS: bool = false;
+
+    fn text(&self, palette: Palette, _: bool) -> String {
+        let path = palette.strong(format!("shared/{}", printable(&self.path)));
+        match (self.written, self.created) {
+            (false, _) => format!("{path} has that content already\n"),
+            (true, true) => format!("{path} is made, {}, mode {}\n", Bytes(self.bytes), self.mode),
+            (true, false) => format!("{path} is replaced, {}, mode {}\n", Bytes(self.bytes), self.mode),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_shown_on_a_terminal_only() {
+        let path = RelativePath::parse(b".env").unwrap();
+        let shown = |known: Option<&[u8]>, content: &[u8], shows| difference(&path, known, content, shows);
+        assert_eq!(
+            shown(Some(b"A=1\nB=2\n"), b"A=1\nB=3\nC=4\n", true),
+            "--- shared/.env\n+++ shared/.env\n@@ -1,2 +1,3 @@\n A=1\n-B=2\n+B=3\n+C=4\n"
+        );
+        assert_eq!(shown(Some(b"A=1\nB=2\n"), b"A=1\nB=3\nC=4\n", false), "shared/.env: 2 lines added, 1 removed\n");
+        assert_eq!(shown(None, b"\0\x01", true), "shared/.env: new → 2 B\n");
+        assert_eq!(shown(None, b"\x1b[2J\n", true).lines().last().unwrap(), "+\\u{1b}[2J");
+    }
+
+    #[test]
+    fn a_list_says_what_the_live_release_uses() {
+        let entry = |path: &str, kind, bytes, mode: &str, linked| SharedEntryReport {
+            path: path.into(),
+            kind,
+            bytes,
+            mode: mode.into(),
+            linked,
+        };
+        let report = SharedListReport {
+            paths: vec![
+                entry(".env", SharedKind::File, Some(120), "0600", true),
+                entry("uploads", SharedKind::Directory, None, "0755", false),
+            ],
+            paths_left_out: 2,
+            warnings: Vec::new(),
+        };
+        let expected = "PATH     KIND        SIZE  MODE  LIVE\n.env     file       120 B  0600  linked\n\
+                        uploads  directory      -  0755  -\nand 2 more\n";
+        assert_eq!(report.text(Palette::plain(), false), expected);
+        assert_eq!(SharedListReport::default().text(Palette::plain(), false), "`shared/` is empty\n");
+    }
+}
