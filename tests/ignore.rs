@@ -136,7 +136,7 @@ fn deployed(place: &Path) -> BTreeSet<Vec<u8>> {
         target: Target { destination: Destination::Local(place.join("target")), reach: Reach::default() },
         policy: Policy::default(),
         procedure: Default::default(),
-        provenance: Provenance { who: "tester".into(), from: "here".into(), commit: None, version: "0".into() },
+        provenance: Provenance { who: "tester".into(), from: "here".into(), commit: None, dirty: None, version: "0".into() },
         state_dir: place.join("state"),
         observer: Arc::new(Silent),
         cancel: Cancel::default(),

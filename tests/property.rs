@@ -40,7 +40,7 @@ fn context(place: &Path, client: usize) -> Context {
         target: Target { destination, reach: Reach::default() },
         policy,
         procedure: Default::default(),
-        provenance: Provenance { who: "tester".into(), from: "here".into(), commit: None, version: "0".into() },
+        provenance: Provenance { who: "tester".into(), from: "here".into(), commit: None, dirty: None, version: "0".into() },
         state_dir: place.join(format!("state-{client}")),
         observer: Arc::new(Silent),
         cancel: Cancel::default(),

@@ -118,7 +118,7 @@ fn deploy(place: &Path, target: &str) -> DeployReport {
         target: Target { destination, reach: Reach::default() },
         policy,
         procedure: Default::default(),
-        provenance: Provenance { who: "tester".into(), from: "here".into(), commit: None, version: "0".into() },
+        provenance: Provenance { who: "tester".into(), from: "here".into(), commit: None, dirty: None, version: "0".into() },
         state_dir: place.join(format!("state-{target}")),
         observer: Arc::new(Silent),
         cancel: Cancel::default(),

@@ -11,6 +11,7 @@ use engine::target::Transport;
 use crate::color::ColorChoice;
 use crate::duration;
 use crate::failure::Failure;
+use crate::keys;
 use crate::place::Place;
 use crate::words;
 
@@ -72,6 +73,7 @@ Example:
 Examples:
   cutover deploy production
   cutover deploy production --dry-run
+  cutover deploy production --ref v2.1
   cutover deploy production --no-switch && cutover switch 20260325140000 production
   cutover deploy --source ./build --target ssh://deploy@web1:2222/srv/site")]
     Deploy(DeployArgs),
@@ -205,6 +207,9 @@ pub(crate) struct DeployArgs {
     /// The directory to deploy [default: `source` of the config, then the config's or the working directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) source: Option<PathBuf>,
+    /// Deploy this commit of the source's git repository, and not the working directory [default: `ref` of the config]
+    #[arg(long = "ref", value_name = "REF", value_parser = git_ref)]
+    pub(crate) git_ref: Option<String>,
     /// Name the release; begins with a digit [default: the time in UTC]
     #[arg(long, value_name = "ID")]
     pub(crate) release: Option<ReleaseId>,
@@ -230,6 +235,11 @@ pub(crate) struct DeployArgs {
     /// Send over this many connections, 1 to 5 [default: as many as make the upload faster]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=5))]
     pub(crate) lanes: Option<u32>,
+}
+
+/// Reads the name of a commit.
+fn git_ref(name: &str) -> Result<String, String> {
+    keys::check_ref(name).map(|()| name.to_owned())
 }
 
 /// `agent`

@@ -28,7 +28,10 @@ keys! {
     transport: Transport = Entry::transport,
     agent_path: String = Entry::absolute_path,
     source: String = Entry::path,
+    git_ref ("ref"): String = |entry| entry.word(check_ref),
+    build_keep: Vec<String> = Entry::strings,
     exclude: Vec<String> = Entry::strings,
+    gitignore: bool = Entry::boolean,
     keep_releases: u32 = |entry| entry.number("a whole number of at least 1"),
     grace: Duration = Entry::duration,
     spare: bool = Entry::boolean,
@@ -41,6 +44,20 @@ keys! {
     confirm: Duration = Entry::time_limit,
     logs: Vec<String> = Entry::log_paths,
     zstd_level: i32 = Entry::zstd_level,
+}
+
+/// Checks the name of a commit. Git decides whether there is one.
+pub(crate) fn check_ref(name: &str) -> Result<(), String> {
+    match name {
+        "" => Err("must be the name of a branch, a tag or a commit, and is empty".to_owned()),
+        name if name.starts_with('-') => {
+            Err("must be the name of a branch, a tag or a commit, and begins with `-`".to_owned())
+        }
+        name if name.contains(|character: char| character.is_control()) => {
+            Err("must be the name of a branch, a tag or a commit, and has a control character".to_owned())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Returns whether `name` is a key.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::*;
 use crate::agent;
 use crate::chunk::LARGE_FILE_BYTES;
+use crate::client::source_directory::SourceOrigin;
 use crate::client::database::Database;
 use crate::event::{Observer, Recorder, Silent};
 use crate::hash::Hash;
@@ -109,9 +110,10 @@ impl Place {
         let request = self.request();
         let context = self.context("nowhere", observer);
         let memory = Memory::open(&context.state_dir, context.observer.clone());
-        let directory = SourceDirectory::find(&request.source, &context.target.destination).unwrap();
+        let origin = SourceOrigin::find(&request.source, &context.target.destination, &context.cancel).unwrap();
         let observer = context.observer.as_ref();
-        let source = Source::scan(&directory, LastScan::Trusted, &memory, observer, &context.cancel).unwrap();
+        let directory = origin.check_out(&context.state_dir, observer, &context.cancel).unwrap().settle().unwrap();
+        let source = Source::scan(directory, LastScan::Trusted, &memory, observer, &context.cancel).unwrap();
         work(&source, &request)
     }
 }
