@@ -15,20 +15,25 @@ pub(super) fn near_name(name: &str, names: &[String]) -> Option<String> {
     near.filter(|&(edits, _)| edits <= most).min_by_key(|&(edits, _)| edits).map(|(_, known)| known.clone())
 }
 
-/// Counts the letters to add, remove or replace. Counts no further than one more than `most`.
+/// Counts the letters to add, remove, replace or exchange with the next. Counts no further than one more than `most`.
 fn edits(one: &str, other: &str, most: usize) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    if one.chars().count().abs_diff(other.len()) > most {
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    if one.len().abs_diff(other.len()) > most {
         return most + 1;
     }
+    let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, letter) in one.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
-        for (column, &known) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(known != letter);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+    for at in 0..one.len() {
+        let mut next = vec![at + 1];
+        for column in 0..other.len() {
+            let is_other = one[at] != other[column];
+            let mut least = (row[column] + usize::from(is_other)).min(row[column + 1] + 1).min(next[column] + 1);
+            if at > 0 && column > 0 && one[at] == other[column - 1] && one[at - 1] == other[column] {
+                least = least.min(before[column - 1] + 1);
+            }
+            next.push(least);
         }
+        before = std::mem::replace(&mut row, next);
     }
     row[other.len()]
 }
@@ -42,8 +47,8 @@ mod tests {
         let names = ["main", "release/2.0", "v1.10", "v1.2", "origin/HEAD", "origin/feature/cart"].map(str::to_owned);
         let check = |name: &str, expected: Option<&str>| assert_eq!(near_name(name, &names).as_deref(), expected, "{name}");
         check("feature/cart", Some("origin/feature/cart"));
-        check("mian", None);
-        check("mani", None);
+        check("mian", Some("main"));
+        check("mani", Some("main"));
         check("man", Some("main"));
         check("maim", Some("main"));
         check("v1.3", Some("v1.2"));
