@@ -20,6 +20,7 @@ mod usage;
 mod ignore;
 mod review;
 mod scan;
+mod source;
 
 mod deploy;
 mod levels;

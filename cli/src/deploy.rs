@@ -1,8 +1,8 @@
 //! `cutover deploy`: makes a release of the source and switches to it.
 
+use engine::DeployRequest;
 use engine::release::ReleaseId;
 use engine::report::{ChangesReport, DeployReport, DeployState, MakingReport, ReuseReport};
-use engine::DeployRequest;
 
 use crate::args::DeployArgs;
 use crate::color::Palette;
@@ -119,7 +119,13 @@ mod tests {
             previous: Some("20260325120000".parse().unwrap()),
             state: DeployState::Live,
             dry_run: false,
-            tree: TreeReport { manifest: "00".repeat(32), commit: None, dirty: None, files: 78_622, bytes: 1_312_345_678 },
+            tree: TreeReport {
+                manifest: "00".repeat(32),
+                commit: None,
+                dirty: None,
+                files: 78_622,
+                bytes: 1_312_345_678,
+            },
             changes: ChangesReport { files_new: 12, files_changed: 1828, files_removed: 3 },
             traffic: TrafficReport {
                 sent_bytes: 4_972_000,

@@ -1,7 +1,7 @@
 //! `cutover diff`: what a deploy would change, or what differs between two releases.
 
-use engine::report::{Change, ChangedPath, DiffReport};
 use engine::DiffSide;
+use engine::report::{Change, ChangedPath, DiffReport};
 
 use crate::args::DiffArgs;
 use crate::color::Palette;

@@ -109,7 +109,8 @@ fn of_source(hint: &SourceHint) -> String {
             )
         }
         SourceHint::ConfigureFilter { name } if name == "lfs" => {
-            "Install Git LFS and run `git lfs install`: without it, the release would have pointers instead of files".into()
+            "Install Git LFS and run `git lfs install`: without it, the release would have pointers instead of files"
+                .into()
         }
         SourceHint::ConfigureFilter { name } => {
             format!(

@@ -58,7 +58,13 @@ impl Question {
     }
 
     /// Waits for the answer. Paths that the rules leave out do not count.
-    pub(crate) fn answer(self, source: &Path, held: &OwnedFd, rules: &SourceRules, cancel: &Cancel) -> Result<Changes, Error> {
+    pub(crate) fn answer(
+        self,
+        source: &Path,
+        held: &OwnedFd,
+        rules: &SourceRules,
+        cancel: &Cancel,
+    ) -> Result<Changes, Error> {
         let asking = Asking { held, rules, cancel, deadline: Instant::now() + WAIT };
         match self.0.and_then(|running| asking.has_changes(running, source, b"", 0)) {
             Ok(true) => Ok(Changes::Some),
@@ -98,7 +104,8 @@ impl Asking<'_> {
     fn has_changes(self, running: Running, checkout: &Path, path: &[u8], level: usize) -> Result<bool, NoAnswer> {
         let text = running.finish(self.cancel, Some(self.deadline))?.success()?;
         // Each has two letters, a space and the path.
-        let mut changed = text.split(|&byte| byte == 0).filter_map(|line| line.get(3..)).filter(|line| !line.is_empty());
+        let mut changed =
+            text.split(|&byte| byte == 0).filter_map(|line| line.get(3..)).filter(|line| !line.is_empty());
         if changed.any(|name| self.counts(&joined(path, name))) {
             return Ok(true);
         }

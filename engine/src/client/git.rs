@@ -19,8 +19,8 @@ use crate::chunk::LARGE_FILE_BYTES;
 use crate::hash::Hash;
 use crate::threads;
 
-use command::{complaint, not_run};
 pub(crate) use command::{change, question, question_around};
+use command::{complaint, not_run};
 pub(crate) use filter_config::{ConfigValue, FilterConfig, is_lfs, read_config};
 pub(crate) use gitmodules::{Submodule, submodules};
 pub(crate) use running::{Answer, NoAnswer, Running, run};

@@ -165,13 +165,13 @@ impl SourceError {
         match self {
             SourceError::Missing(_) | SourceError::NotDirectory(_) => SourceHint::NameSource,
             SourceError::NoRepository { .. } => SourceHint::NameRepository,
-            SourceError::NoCommit { repository, near, is_shallow, .. } => SourceHint::FetchCommit {
-                repository: repository.clone(),
-                near: near.clone(),
-                is_shallow: *is_shallow,
-            },
+            SourceError::NoCommit { repository, near, is_shallow, .. } => {
+                SourceHint::FetchCommit { repository: repository.clone(), near: near.clone(), is_shallow: *is_shallow }
+            }
             SourceError::NotInCommit { .. } => SourceHint::NameSource,
-            SourceError::NoSubmodule { repository, .. } => SourceHint::FetchSubmodules { repository: repository.clone() },
+            SourceError::NoSubmodule { repository, .. } => {
+                SourceHint::FetchSubmodules { repository: repository.clone() }
+            }
             SourceError::FilterMissing { name, .. } => SourceHint::ConfigureFilter { name: name.clone() },
             SourceError::CheckoutFailed { directory, .. } => SourceHint::MendCheckout { directory: directory.clone() },
             SourceError::TrackedUnknown { .. } => SourceHint::LetGitAnswer,

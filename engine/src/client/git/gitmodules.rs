@@ -70,7 +70,10 @@ mod tests {
         };
         check("submodule.a/b.path\na/b|submodule.a/b.url\n../x|", &[("a/b", "a/b", false)]);
         check("submodule.a.path\nb/|submodule.a.update\nnone|", &[("a", "b", true)]);
-        check("submodule.a.path\na|submodule.b.path\nb|submodule.a.update\nnone|", &[("a", "a", true), ("b", "b", false)]);
+        check(
+            "submodule.a.path\na|submodule.b.path\nb|submodule.a.update\nnone|",
+            &[("a", "a", true), ("b", "b", false)],
+        );
         check("submodule.../../x.path\na|submodule.x.path\n../a|submodule.y.path\n/etc|submodule.z.url\nz|", &[]);
         check("core.bare\ntrue|submodule.a.path|", &[]);
     }

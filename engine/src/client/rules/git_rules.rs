@@ -110,12 +110,7 @@ impl GitRules {
     }
 
     /// Tells whether git ignores a path of the source. `verdict` is that of the user's patterns on a directory.
-    pub(super) fn leave_out(
-        &self,
-        path: &[u8],
-        is_directory: bool,
-        verdict: &dyn Fn(&[u8]) -> Option<bool>,
-    ) -> bool {
+    pub(super) fn leave_out(&self, path: &[u8], is_directory: bool, verdict: &dyn Fn(&[u8]) -> Option<bool>) -> bool {
         let full = self.path_of(path);
         let is_ignored = match self.state(above(&full), verdict) {
             State::BroughtIn => false,
@@ -224,10 +219,10 @@ mod tests {
     fn a_tracked_path_is_a_file_or_a_directory_that_holds_one() {
         let tracked = TrackedPaths::new(b"a/b/c\0a.b\0a-b/c\0z\0".to_vec());
         let check = |path: &str, as_file: bool, as_directory: bool| {
-            assert_eq!([false, true].map(|is_directory| tracked.has(path.as_bytes(), is_directory)), [
-                as_file,
-                as_directory
-            ]);
+            assert_eq!(
+                [false, true].map(|is_directory| tracked.has(path.as_bytes(), is_directory)),
+                [as_file, as_directory]
+            );
         };
         check("a", false, true);
         check("a/b", false, true);

@@ -45,7 +45,8 @@ mod tests {
     #[test]
     fn a_near_name_is_on_a_remote_or_has_few_other_letters() {
         let names = ["main", "release/2.0", "v1.10", "v1.2", "origin/HEAD", "origin/feature/cart"].map(str::to_owned);
-        let check = |name: &str, expected: Option<&str>| assert_eq!(near_name(name, &names).as_deref(), expected, "{name}");
+        let check =
+            |name: &str, expected: Option<&str>| assert_eq!(near_name(name, &names).as_deref(), expected, "{name}");
         check("feature/cart", Some("origin/feature/cart"));
         check("mian", Some("main"));
         check("mani", Some("main"));
