@@ -208,7 +208,7 @@ pub(crate) struct DeployArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) source: Option<PathBuf>,
     /// Deploy this commit of the source's git repository, and not the working directory [default: `ref` of the config]
-    #[arg(long = "ref", value_name = "REF", value_parser = git_ref)]
+    #[arg(long = "ref", value_name = "REF", value_parser = keys::git_ref)]
     pub(crate) git_ref: Option<String>,
     /// Name the release; begins with a digit [default: the time in UTC]
     #[arg(long, value_name = "ID")]
@@ -235,11 +235,6 @@ pub(crate) struct DeployArgs {
     /// Send over this many connections, 1 to 5 [default: as many as make the upload faster]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=5))]
     pub(crate) lanes: Option<u32>,
-}
-
-/// Reads the name of a commit.
-fn git_ref(name: &str) -> Result<String, String> {
-    keys::check_ref(name).map(|()| name.to_owned())
 }
 
 /// `agent`

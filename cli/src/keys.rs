@@ -46,8 +46,13 @@ keys! {
     zstd_level: i32 = Entry::zstd_level,
 }
 
+/// Reads the name of a commit from the command line.
+pub(crate) fn git_ref(name: &str) -> Result<String, String> {
+    check_ref(name).map(|()| name.to_owned())
+}
+
 /// Checks the name of a commit. Git decides whether there is one.
-pub(crate) fn check_ref(name: &str) -> Result<(), String> {
+fn check_ref(name: &str) -> Result<(), String> {
     match name {
         "" => Err("must be the name of a branch, a tag or a commit, and is empty".to_owned()),
         name if name.starts_with('-') => {

@@ -5,7 +5,10 @@ use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use rustix::fs::CWD;
+
 use crate::cancel::Cancel;
+use crate::client::checkout;
 use crate::client::git::{self, Answer, ConfigValue, FilterConfig, NoAnswer};
 use crate::disk::Dir;
 use crate::error::{Error, SourceError};
@@ -64,10 +67,10 @@ impl PrivateRepository<'_> {
         put(&git, b"config", private_config(&from.format, &tree, config).as_bytes())?;
         put(&git, b"packed-refs", tags)?;
         put(&objects_info, b"alternates", &[from.objects.as_os_str().as_bytes(), b"\n"].concat())?;
-        let read = |path: PathBuf| std::fs::read(path).unwrap_or_default();
-        put(&info, b"attributes", &read(from.common.join("info/attributes")))?;
-        put(&info, b"exclude", &read(from.common.join("info/exclude")))?;
-        match read(from.common.join("shallow")) {
+        let read = |name: &str| checkout::read(CWD, &from.common.join(name)).unwrap_or_default();
+        put(&info, b"attributes", &read("info/attributes"))?;
+        put(&info, b"exclude", &read("info/exclude"))?;
+        match read("shallow") {
             none if none.is_empty() => drop(git.remove_file(b"shallow")?),
             shallow => put(&git, b"shallow", &shallow)?,
         }
@@ -96,10 +99,10 @@ impl PrivateRepository<'_> {
             command.map_err(|error| NoAnswer::Failed(error.to_string()))
         };
         let mut reset = change()?;
-        reset.args(["reset", "--hard", "--quiet", commit]);
+        reset.args(["reset", "--hard", "-q", commit]);
         git::run(reset, order.cancel)?.success()?;
         let mut clean = change()?;
-        clean.args(["clean", "-ffdx", "--quiet"]);
+        clean.args(["clean", "-ffdx", "-q"]);
         clean.args(order.keep.iter().map(|pattern| format!("--exclude={pattern}")));
         git::run(clean, order.cancel)?.success().map(drop)
     }

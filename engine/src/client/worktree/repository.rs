@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::cancel::Cancel;
 use crate::client::git::{self, Answer, ConfigValue, NoAnswer};
@@ -80,7 +81,8 @@ impl Repository {
             is_shallow: is_shallow == b"true",
             directory,
         };
-        Ok((repository, prefix.join(rest)))
+        // Without a slash at the end.
+        Ok((repository, prefix.join(rest).components().collect()))
     }
 
     /// Returns a repository whose directories are known: that of a submodule.
@@ -92,7 +94,7 @@ impl Repository {
     /// Returns the commit that a name means: a branch, a tag, a part of a hash, or any other that git knows.
     pub(super) fn resolve(&self, name: &str, cancel: &Cancel) -> Result<String, Error> {
         let mut question = git::question_around(&self.directory);
-        question.args(["rev-parse", "--verify", "--quiet", "--end-of-options"]).arg(format!("{name}^{{commit}}"));
+        question.args(["rev-parse", "--verify", "-q", "--end-of-options"]).arg(format!("{name}^{{commit}}"));
         let answer = match git::run(question, cancel) {
             Ok(answer) => answer,
             Err(no_answer) => return Err(no_answer.into_error(|reason| self.failed(reason))),
@@ -131,15 +133,20 @@ impl Repository {
 
     /// Returns the configuration of the repository and of the user.
     pub(super) fn config(&self, cancel: &Cancel) -> Result<Vec<ConfigValue>, NoAnswer> {
+        git::read_config(self.question_within(), cancel)
+    }
+
+    /// Makes a question that needs no working directory: that of a submodule may be gone.
+    fn question_within(&self) -> Command {
         let mut question = git::question_around(&self.directory);
-        question.arg("--git-dir").arg(&self.own);
-        git::read_config(question, cancel)
+        question.arg("--git-dir").arg(&self.own).arg("--work-tree").arg(&self.own);
+        question
     }
 
     /// Tells whether the repository has a commit.
     pub(super) fn has(&self, commit: &str, cancel: &Cancel) -> Result<bool, NoAnswer> {
-        let mut question = git::question_around(&self.directory);
-        question.arg("--git-dir").arg(&self.own).args(["cat-file", "-e"]).arg(format!("{commit}^{{commit}}"));
+        let mut question = self.question_within();
+        question.args(["cat-file", "-e"]).arg(format!("{commit}^{{commit}}"));
         Ok(git::run(question, cancel)?.code == Some(0))
     }
 
