@@ -260,6 +260,7 @@ fn what_somebody_did_to_the_worktree_is_mended_and_never_deployed() {
             fs::write(tree.join("index.php/x"), "bad").unwrap();
         }),
         ("a symlink in the place of a directory", |tree| {
+            drop(fs::remove_dir_all(tree.join("../web")));
             fs::rename(tree.join("web"), tree.join("../web")).unwrap();
             fs::write(tree.join("../web/app.js"), "bad").unwrap();
             symlink("../web", tree.join("web")).unwrap();
