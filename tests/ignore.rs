@@ -75,6 +75,9 @@ const LINES: [&[u8]; 44] = [
     b"[z-a]",
 ];
 
+/// The names of an ignore file that is git's and ours.
+const NAMES_OF_BOTH: [&str; 2] = [".gitignore", ".deployignore"];
+
 /// A tree: paths of files, and the ignore files of directories by their paths.
 #[derive(Debug, Clone)]
 struct Case {
@@ -93,8 +96,8 @@ fn case() -> impl Strategy<Value = Case> {
         .prop_map(|(files, ignore_files)| Case { files, ignore_files })
 }
 
-/// Makes the tree, with each ignore file under both names.
-fn make(case: &Case, source: &Path) {
+/// Makes the tree, with each ignore file under these names.
+fn make(case: &Case, source: &Path, names: &[&str]) {
     fs::create_dir(source).unwrap();
     for file in &case.files {
         let path = source.join(OsStr::from_bytes(file));
@@ -103,23 +106,25 @@ fn make(case: &Case, source: &Path) {
             fs::write(path, "content").unwrap();
         }
     }
-    put_ignore_files(&case.ignore_files, source);
+    put_ignore_files(&case.ignore_files, source, names);
     git(source, &["init", "-q"]);
 }
 
-fn put_ignore_files(ignore_files: &[(Vec<u8>, Vec<u8>)], source: &Path) {
+fn put_ignore_files(ignore_files: &[(Vec<u8>, Vec<u8>)], source: &Path, names: &[&str]) {
     for (directory, text) in ignore_files {
         let directory = source.join(OsStr::from_bytes(directory));
         if directory.is_dir() {
-            fs::write(directory.join(".gitignore"), text).unwrap();
-            fs::write(directory.join(".deployignore"), text).unwrap();
+            for name in names {
+                fs::write(directory.join(name), text).unwrap();
+            }
         }
     }
 }
 
-/// Returns the files that git would add.
+/// Returns the files that git tracks or would add.
 fn taken_by_git(source: &Path) -> BTreeSet<Vec<u8>> {
-    let listed = command(source, &["ls-files", "--others", "--exclude-standard", "-z"]).output().unwrap();
+    let words = ["ls-files", "--cached", "--others", "--exclude-standard", "-z"];
+    let listed = command(source, &words).output().unwrap();
     assert!(listed.status.success());
     listed.stdout.split(|&byte| byte == 0).filter(|path| is_compared(path)).map(<[u8]>::to_vec).collect()
 }
@@ -129,8 +134,8 @@ fn is_compared(path: &[u8]) -> bool {
     !path.is_empty() && !path.ends_with(b".gitignore") && !path.ends_with(b".deployignore")
 }
 
-fn deployed(place: &Path) -> BTreeSet<Vec<u8>> {
-    let source = SourceRequest { directory: place.join("source"), ..SourceRequest::default() };
+fn deployed(place: &Path, gitignore: bool) -> BTreeSet<Vec<u8>> {
+    let source = SourceRequest { directory: place.join("source"), gitignore, ..SourceRequest::default() };
     let request = DeployRequest { source, ..DeployRequest::default() };
     let context = Context {
         target: Target { destination: Destination::Local(place.join("target")), reach: Reach::default() },
@@ -157,14 +162,48 @@ fn what_is_deployed_of_a_generated_tree_is_what_git_takes_of_it() {
         let [case, next] = [(); 2].map(|()| case().new_tree(&mut runner).unwrap().current());
         let place = tempfile::tempdir_in(memory()).unwrap();
         let source = place.path().join("source");
-        make(&case, &source);
+        make(&case, &source, &NAMES_OF_BOTH);
         let expected = taken_by_git(&source);
-        assert_eq!(deployed(place.path()), expected, "{case:?}");
+        assert_eq!(deployed(place.path(), false), expected, "{case:?}");
         taken += expected.len();
         left_out += case.files.len() - expected.len();
         // The same tree with other patterns, when the last scan is known.
-        put_ignore_files(&next.ignore_files, &source);
-        assert_eq!(deployed(place.path()), taken_by_git(&source), "{case:?} and then {next:?}");
+        put_ignore_files(&next.ignore_files, &source, &NAMES_OF_BOTH);
+        assert_eq!(deployed(place.path(), false), taken_by_git(&source), "{case:?} and then {next:?}");
     }
     assert!(taken > 200 && left_out > 200, "{taken} files taken, {left_out} left out");
+}
+
+#[test]
+fn what_git_ignores_of_a_generated_tree_is_left_out_on_request() {
+    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let (mut tracked, mut left_out) = (0, 0);
+    for round in 0..80 {
+        let [case, next] = [(); 2].map(|()| case().new_tree(&mut runner).unwrap().current());
+        let place = tempfile::tempdir_in(memory()).unwrap();
+        let source = place.path().join("source");
+        make(&case, &source, &[".gitignore"]);
+        // Some files are tracked, ignored or not. Those of no commit too.
+        let add = |every: usize| {
+            for file in case.files.iter().skip(round % every).step_by(every) {
+                if source.join(OsStr::from_bytes(file)).is_file() {
+                    let added = command(&source, &["--literal-pathspecs", "add", "-f", "--"])
+                        .arg(OsStr::from_bytes(file))
+                        .status()
+                        .unwrap();
+                    assert!(added.success());
+                }
+            }
+        };
+        add(9);
+        let expected = taken_by_git(&source);
+        assert_eq!(deployed(place.path(), true), expected, "{case:?}");
+        left_out += case.files.len() - expected.len();
+        // The same tree with other patterns and more tracked files, when the last scan is known.
+        add(5);
+        put_ignore_files(&next.ignore_files, &source, &[".gitignore"]);
+        assert_eq!(deployed(place.path(), true), taken_by_git(&source), "{case:?} and then {next:?}");
+        tracked += git(&source, &["ls-files"]).lines().count();
+    }
+    assert!(tracked > 200 && left_out > 200, "{tracked} files tracked, {left_out} left out");
 }

@@ -21,6 +21,7 @@ mod usage;
 mod ignore;
 mod review;
 mod scan;
+mod source;
 
 mod deploy;
 mod events;

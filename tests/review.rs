@@ -148,15 +148,16 @@ fn no_program_of_a_checkout_is_run() {
 #[test]
 fn where_git_cannot_be_asked_what_it_tracks_that_is_told() {
     let expected = "1 file is deployed that git ignores or tracks (`git` did not say which): `tracked.log`. ";
+    let changes = "Whether the source has changes since its commit is unknown: ";
     let site = checkout();
     // It would wait for ever.
     fs::remove_file(site.source(".git/index")).unwrap();
     crate::support::sshd::run(std::process::Command::new("mkfifo").arg(site.source(".git/index")));
-    check(&site, &[], &[expected]);
+    check(&site, &[], &[expected, changes]);
     let site = checkout();
     fs::create_dir(site.path("bin")).unwrap();
     program::write(&site.path("bin/git"), "#!/bin/sh\nexit 1\n");
-    check(&site, &[], &[expected]);
+    check(&site, &[], &[expected, changes]);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use engine::target::Transport;
 
 use crate::color::ColorChoice;
 use crate::duration;
+use crate::keys;
 use crate::output::Output;
 
 pub(crate) use self::lock::{AcquireArgs, LockArgs, LockVerb, TakeLockArgs, UnlockArgs};
@@ -80,6 +81,7 @@ Example:
 Examples:
   cutover deploy production
   cutover deploy production --dry-run
+  cutover deploy production --ref v2.1
   cutover deploy production --no-switch && cutover switch 20260325140000 production
   cutover deploy --source ./build --target ssh://deploy@web1:2222/srv/site")]
     Deploy(DeployArgs),
@@ -261,6 +263,9 @@ pub(crate) struct DeployArgs {
     /// The directory to deploy [default: `source` of the config, then the config's or the working directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) source: Option<PathBuf>,
+    /// Deploy this commit of the source's git repository, and not the working directory [default: `ref` of the config]
+    #[arg(long = "ref", value_name = "REF", value_parser = keys::git_ref)]
+    pub(crate) git_ref: Option<String>,
     /// Name the release; begins with a digit [default: the time in UTC]
     #[arg(long, value_name = "ID")]
     pub(crate) release: Option<ReleaseId>,

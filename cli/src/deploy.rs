@@ -1,8 +1,9 @@
 //! `cutover deploy`: makes a release of the source and switches to it.
 
+use engine::DeployRequest;
+use engine::DeployRequest;
 use engine::release::ReleaseId;
 use engine::report::{self, ChangesReport, DeployReport, DeployState, MakingReport, ReuseReport};
-use engine::{DeployRequest, SourceRequest};
 
 use crate::args::DeployArgs;
 use crate::color::Palette;
@@ -27,12 +28,11 @@ pub(crate) fn run(session: &Session<'_>, args: &DeployArgs) -> Result<(), Failur
 fn prepare(session: &Session<'_>, args: &DeployArgs) -> Result<(Settings, DeployRequest), Failure> {
     let settings = session.settings(&args.place.place()?)?.with_grace(args.grace).with_lock(args.lock.request());
     let given = args.source.as_ref().map(|source| session.environment.absolute(source));
+    let mut source = settings.source.clone();
+    source.directory = given.unwrap_or(source.directory);
+    source.git_ref = args.git_ref.clone().or(source.git_ref);
     let request = DeployRequest {
-        source: SourceRequest {
-            directory: given.unwrap_or_else(|| settings.source.clone()),
-            exclude: settings.exclude.clone(),
-            config: settings.config.clone(),
-        },
+        source,
         release: args.release.clone(),
         no_switch: args.no_switch,
         force: args.force,
@@ -165,7 +165,13 @@ mod tests {
             previous: Some("20260325120000".parse().unwrap()),
             state: DeployState::Live,
             dry_run: false,
-            tree: TreeReport { manifest: "00".repeat(32), commit: None, files: 78_622, bytes: 1_312_345_678 },
+            tree: TreeReport {
+                manifest: "00".repeat(32),
+                commit: None,
+                dirty: None,
+                files: 78_622,
+                bytes: 1_312_345_678,
+            },
             changes: ChangesReport { files_new: 12, files_changed: 1828, files_removed: 3 },
             traffic: TrafficReport {
                 sent_bytes: 4_972_000,

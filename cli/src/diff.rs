@@ -1,7 +1,7 @@
 //! `cutover diff`: what a deploy would change, or what differs between two releases.
 
+use engine::DiffSide;
 use engine::report::{Change, ChangedPath, DiffReport};
-use engine::{DiffSide, SourceRequest};
 
 use crate::args::DiffArgs;
 use crate::color::Palette;
@@ -26,11 +26,7 @@ fn side(side: Side, settings: &Settings) -> DiffSide {
     match side {
         Side::Release(id) => DiffSide::Release(id),
         Side::Live => DiffSide::Live,
-        Side::Source => DiffSide::Source(SourceRequest {
-            directory: settings.source.clone(),
-            exclude: settings.exclude.clone(),
-            config: settings.config.clone(),
-        }),
+        Side::Source => DiffSide::Source(settings.source.clone()),
     }
 }
 

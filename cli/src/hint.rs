@@ -56,6 +56,15 @@ fn of_hook(hint: &HookHint) -> &'static str {
     }
 }
 
+fn fetch_commit(repository: &str, near: Option<&str>, is_shallow: bool) -> String {
+    let deeper = if is_shallow { " --unshallow" } else { "" };
+    let fetch = format!("`git -C {} fetch --tags{deeper}`", quoted(repository));
+    match near {
+        Some(near) => format!("Did you mean `{near}`? If the commit is new, fetch it with {fetch}"),
+        None => format!("Fetch it with {fetch}, or name another branch, tag or commit"),
+    }
+}
+
 fn of_source(hint: &SourceHint) -> String {
     match hint {
         SourceHint::NameSource => "Name the directory to deploy with `--source DIR`".into(),
@@ -84,6 +93,35 @@ fn of_source(hint: &SourceHint) -> String {
         SourceHint::SaveAsUtf8 => {
             "Save it as UTF-8 text: a file in UTF-16, as some editors save it, holds NUL bytes".into()
         }
+        SourceHint::NameRepository => {
+            "Name a directory in a git checkout with `--source DIR`, or leave out `--ref` and `ref` to deploy the \
+             directory as it is"
+                .into()
+        }
+        SourceHint::FetchCommit { repository, near, is_shallow } => {
+            fetch_commit(repository, near.as_deref(), *is_shallow)
+        }
+        SourceHint::FetchSubmodules { repository } => {
+            let repository = quoted(repository);
+            format!(
+                "Run `git -C {repository} fetch --recurse-submodules`, or `git -C {repository} submodule update --init \
+                 --recursive` if it was never cloned"
+            )
+        }
+        SourceHint::ConfigureFilter { name } if name == "lfs" => {
+            "Install Git LFS and run `git lfs install`: without it, the release would have pointers instead of files"
+                .into()
+        }
+        SourceHint::ConfigureFilter { name } => {
+            format!(
+                "If you trust the program, name it in your own configuration with `git config --global \
+                 filter.{name}.smudge PROGRAM`: Cutover runs no program that a repository names"
+            )
+        }
+        SourceHint::MendCheckout { directory } => {
+            format!("Mend the reason and deploy again. `{directory}` is a copy: you can remove it at any time")
+        }
+        SourceHint::LetGitAnswer => "Let git answer, or leave out `gitignore` to deploy ignored files too".into(),
     }
 }
 

@@ -1,10 +1,20 @@
 //! Declares the keys of a kind of table.
 
+/// Returns the name of a key: that of its field, or the one beside it where that is a word of Rust.
+macro_rules! key_name {
+    ($name:ident) => {
+        stringify!($name)
+    };
+    ($name:ident $key:literal) => {
+        $key
+    };
+}
+
 /// Declares the keys of a kind of table, each with its type and the function that reads it. Where `Keys or Keys` is
 /// written, a table can be the defaults of another one.
 macro_rules! keys {
-    ($table:ident or $defaults:ident => $($name:ident: $type:ty = $read:expr,)*) => {
-        $crate::key_list::keys! { $table => $($name: $type = $read,)* }
+    ($table:ident or $defaults:ident => $($name:ident $(($key:literal))?: $type:ty = $read:expr,)*) => {
+        $crate::key_list::keys! { $table => $($name $(($key))?: $type = $read,)* }
 
         impl $table {
             /// Fills missing keys from the defaults. A list replaces a list.
@@ -22,7 +32,7 @@ macro_rules! keys {
             }
         }
     };
-    ($table:ident => $($name:ident: $type:ty = $read:expr,)*) => {
+    ($table:ident => $($name:ident $(($key:literal))?: $type:ty = $read:expr,)*) => {
         /// The keys of one table. A missing key is `None`.
         #[derive(Debug, Clone, Default, PartialEq, Eq)]
         pub(crate) struct $table {
@@ -31,12 +41,12 @@ macro_rules! keys {
 
         impl $table {
             /// The names of the keys.
-            pub(crate) const NAMES: &[&str] = &[$(stringify!($name)),*];
+            pub(crate) const NAMES: &[&str] = &[$($crate::key_list::key_name!($name $($key)?)),*];
 
             /// Sets a key from an entry of the table.
             pub(crate) fn set(&mut self, entry: &$crate::entry::Entry<'_>) -> Result<(), $crate::mistake::Mistake> {
                 match entry.name {
-                    $(stringify!($name) => entry.put(&mut self.$name, $read),)*
+                    $($crate::key_list::key_name!($name $($key)?) => entry.put(&mut self.$name, $read),)*
                     _ => Err(entry.unknown(Self::NAMES)),
                 }
             }
@@ -44,4 +54,4 @@ macro_rules! keys {
     };
 }
 
-pub(crate) use keys;
+pub(crate) use {key_name, keys};

@@ -32,7 +32,10 @@ keys! {
     agent_path: String = Entry::absolute_path,
     run_as: String = Entry::account,
     source: String = Entry::path,
+    git_ref ("ref"): String = |entry| entry.word(check_ref),
+    build_keep: Vec<String> = Entry::strings,
     exclude: Vec<String> = Entry::strings,
+    gitignore: bool = Entry::boolean,
     keep_releases: u32 = |entry| entry.number("a whole number of at least 1"),
     grace: Duration = Entry::duration,
     spare: bool = Entry::boolean,
@@ -61,6 +64,24 @@ pub(crate) const TABLES: [&str; 2] = ["hooks", "checks"];
 
 /// The next step after a `webhook` that is no address.
 const WEBHOOK_HINT: &str = "Write it such as `https://hooks.example.com/deploys`";
+/// Reads the name of a commit from the command line.
+pub(crate) fn git_ref(name: &str) -> Result<String, String> {
+    check_ref(name).map(|()| name.to_owned())
+}
+
+/// Checks the name of a commit. Git decides whether there is one.
+fn check_ref(name: &str) -> Result<(), String> {
+    match name {
+        "" => Err("must be the name of a branch, a tag or a commit, and is empty".to_owned()),
+        name if name.starts_with('-') => {
+            Err("must be the name of a branch, a tag or a commit, and begins with `-`".to_owned())
+        }
+        name if name.contains(|character: char| character.is_control()) => {
+            Err("must be the name of a branch, a tag or a commit, and has a control character".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
 
 /// Returns whether `name` is a key.
 pub(crate) fn is_key(name: &str) -> bool {

@@ -112,6 +112,7 @@ mod tests {
             live_since: (state != ReleaseState::Ready).then_some(1_774_447_200),
             created: 1_774_447_190,
             commit: (state != ReleaseState::Ready).then(|| "0123456789abcdef".into()),
+            dirty: None,
             files: 78_622,
             bytes: 1_312_345_678,
             own_bytes: 900,

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use engine::LockRequest;
 use engine::ask::Answers;
 use engine::cancel::Cancel;
 use engine::procedure::Procedure;
@@ -12,6 +11,7 @@ use engine::release::Provenance;
 use engine::shared_path::SharedPath;
 use engine::target::{Destination, Policy, Reach, Target, Transport, Writable};
 use engine::webhook::Webhook;
+use engine::{LockRequest, SourceRequest};
 
 use crate::args::GlobalArgs;
 use crate::choice::Choice;
@@ -34,12 +34,8 @@ pub(crate) struct Settings {
     pub(crate) policy: Policy,
     /// The hooks and checks.
     pub(crate) procedure: Procedure,
-    /// The directory to deploy, absolute.
-    pub(crate) source: PathBuf,
-    /// The patterns that exclude paths.
-    pub(crate) exclude: Vec<String>,
-    /// The config file, if there is one, absolute.
-    pub(crate) config: Option<PathBuf>,
+    /// The source.
+    pub(crate) source: SourceRequest,
     /// The zstd level of content, if one is set.
     pub(crate) zstd_level: Option<i32>,
     /// The directory of the manifest database.
@@ -94,9 +90,7 @@ impl Settings {
         let (stage, keys, secrets) = (choice.stage.map(str::to_owned), choice.keys, choice.secrets);
         Ok(Settings {
             target: Target { destination, reach: raw.reach(&keys)? },
-            source: raw.path(keys.source.as_ref())?.unwrap_or_else(|| absolute_from(raw.directory(), Path::new("."))),
-            exclude: value(keys.exclude.as_ref()).unwrap_or_default(),
-            config: raw.config.map(|config| config.file.clone()),
+            source: raw.source(&keys)?,
             zstd_level: value(keys.zstd_level.as_ref()),
             state_dir: raw.state_dir()?,
             lock: LockRequest::default(),
@@ -166,6 +160,18 @@ impl<'a> Raw<'a> {
         }
         let local = destination::local(path, self.environment);
         local.map(Some).map_err(|reason| Failure::usage(format!("`{}` {reason}", path.display())))
+    }
+
+    fn source(&self, keys: &Keys) -> Result<SourceRequest, Failure> {
+        let directory = self.path(keys.source.as_ref())?;
+        Ok(SourceRequest {
+            directory: directory.unwrap_or_else(|| absolute_from(self.directory(), Path::new("."))),
+            exclude: value(keys.exclude.as_ref()).unwrap_or_default(),
+            config: self.config.map(|config| config.file.clone()),
+            gitignore: value(keys.gitignore.as_ref()).unwrap_or_default(),
+            git_ref: value(keys.git_ref.as_ref()),
+            build_keep: value(keys.build_keep.as_ref()).unwrap_or_default(),
+        })
     }
 
     fn reach(&self, keys: &Keys) -> Result<Reach, Failure> {
@@ -289,6 +295,7 @@ fn provenance(environment: &Environment) -> Provenance {
         who: environment.job.actor.clone().unwrap_or_else(|| environment.user.clone()),
         from: environment.host.clone(),
         commit: None,
+        dirty: None,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         job: environment.job.address.clone(),
     }
@@ -529,7 +536,7 @@ mod tests {
         ";
         let settings = resolve(text, "shop", "").unwrap();
         let path = |text: &str| RelativePath::parse(text.as_bytes()).unwrap();
-        assert_eq!(settings.exclude, ["c"]);
+        assert_eq!(settings.source.exclude, ["c"]);
         assert_eq!(
             settings.policy,
             Policy {
@@ -588,7 +595,7 @@ mod tests {
     fn paths_of_the_config_begin_at_its_directory() {
         let check = |text: &str, expected: &str| {
             let settings = resolve(text, "", "/srv").unwrap();
-            assert_eq!(settings.source.as_os_str(), expected, "{text:?}");
+            assert_eq!(settings.source.directory.as_os_str(), expected, "{text:?}");
         };
         check("", "/work/sub");
         check("keep_releases = 3", "/work");

@@ -147,6 +147,7 @@ mod tests {
                 live_since: Some(1_774_447_200),
                 created: 1_774_447_190,
                 commit: Some("0123456789abcdef".into()),
+                dirty: Some(false),
                 files: 78_622,
                 bytes: 1_312_345_678,
                 own_bytes: 900,

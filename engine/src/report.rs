@@ -66,6 +66,8 @@ pub struct ReleaseReport {
     pub created: u64,
     /// The commit of its source.
     pub commit: Option<String>,
+    /// Whether its source had changes since the commit. None if that is unknown, or there is no commit.
+    pub dirty: Option<bool>,
     /// The number of entries other than directories.
     pub files: u64,
     /// The sum of the sizes of its files, in bytes.

@@ -58,6 +58,13 @@ pub struct SourceRequest {
     pub exclude: Vec<String>,
     /// The config in use, absolute. If it lies in the source, it is left out unless a pattern brings it in.
     pub config: Option<PathBuf>,
+    /// Leave out the paths that git ignores.
+    pub gitignore: bool,
+    /// Deploy a commit of the repository in which the directory lies, by any name that git knows. The directory is then
+    /// the one at the same path in the commit.
+    pub git_ref: Option<String>,
+    /// Gitignore patterns of untracked files that stay in the working directory of such commits between two deploys.
+    pub build_keep: Vec<String>,
 }
 
 /// The content to deploy, and the options.

@@ -12,7 +12,7 @@ use crate::cancel::Cancel;
 use crate::client::deploy as client_deploy;
 use crate::client::query::{self, NamedManifest};
 use crate::client::shared_files;
-use crate::client::{LastScan, Memory, Source, SourceDirectory, build, hello};
+use crate::client::{LastScan, Memory, Source, SourceOrigin, build, hello};
 use crate::command::CommandEnd;
 use crate::disk::{self, Dir};
 use crate::error::{Error, SiteError};
@@ -57,14 +57,25 @@ pub fn deploy(context: &Context, request: &DeployRequest) -> Result<DeployReport
 
 fn deploy_in(context: &Context, request: &DeployRequest) -> Result<DeployReport, DeployFailure> {
     threads::start_pool()?;
-    if !request.dry_run {
-        build(context, &request.source)?;
-    }
-    let directory = SourceDirectory::find(&request.source, &context.target.destination)?;
+    let origin = SourceOrigin::find(&request.source, &context.target.destination, &context.cancel)?;
+    let builds = !request.dry_run && context.procedure.hooks.iter().any(|hook| hook.phase.is_local());
+    let check_out = |cancel: &Cancel| origin.check_out(&context.state_dir, context.observer.as_ref(), cancel);
+    // What is wrong with a directory is told before anything is sent. A commit is checked out while the client connects.
+    let ready = match builds || !origin.is_commit() {
+        true => {
+            let site = check_out(&context.cancel)?;
+            if builds {
+                build(context, &site)?;
+            }
+            Some(site.settle()?)
+        }
+        false => None,
+    };
+    let directory = |cancel: &Cancel| ready.map_or_else(|| check_out(cancel)?.settle(), Ok);
     let install = if request.dry_run { Install::Vanish } else { Install::Keep };
     let resolution = context.start_resolution()?;
     let connect = |is_new, cancel: &Cancel| context.connect(resolution, install, is_new, cancel);
-    client_deploy::deploy(context, request, &directory, connect)
+    client_deploy::deploy(context, request, directory, connect)
 }
 
 /// Lists the releases.
@@ -241,7 +252,7 @@ pub fn shared_list(context: &Context) -> Result<SharedListReport, Error> {
 /// Returns the content of a file in `shared/`, if it exists.
 pub fn shared_read(context: &Context, path: &RelativePath) -> Result<Option<Vec<u8>>, Error> {
     let connection = context.connect(context.start_resolution()?, Install::Vanish, false, &context.cancel)?;
-    let hello = hello(context, None, Request::SharedRead(path.clone()));
+    let hello = hello(context, Request::SharedRead(path.clone()));
     shared_files::read(connection, hello, context.observer.clone(), context.cancel.clone())
 }
 
@@ -259,7 +270,7 @@ pub fn shared_write(
     }
     context.with_warnings(|context| {
         let connection = context.connect(context.start_resolution()?, Install::Keep, false, &context.cancel)?;
-        let hello = hello(context, None, Request::SharedWrite { path: path.clone(), known, length });
+        let hello = hello(context, Request::SharedWrite { path: path.clone(), known, length });
         shared_files::write(connection, hello, content, context.observer.clone(), context.cancel.clone())
     })
 }
@@ -355,12 +366,12 @@ impl Context {
         known: &[Arc<Manifest>],
     ) -> Result<(Reply, Vec<NamedManifest>), Error> {
         let connection = self.connect(self.start_resolution()?, install, false, &self.cancel)?;
-        query::ask(connection, hello(self, None, request), known, self.observer.clone(), self.cancel.clone())
+        query::ask(connection, hello(self, request), known, self.observer.clone(), self.cancel.clone())
     }
 
     fn ask_to_switch(&self, request: Request) -> Result<Reply, DeployFailure> {
         let connection = self.connect(self.start_resolution()?, Install::Keep, false, &self.cancel)?;
-        query::switch(connection, hello(self, None, request), self)
+        query::switch(connection, hello(self, request), self)
     }
 
     /// Returns the manifests of releases. None in `wanted` is the live one. Manifests in the database are not sent.
@@ -388,9 +399,10 @@ impl Context {
 
     /// Scans a source as a deploy would, and keeps the result for the next scan.
     fn scan_for_diff(&self, request: &SourceRequest, memory: &Memory) -> Result<Manifest, Error> {
-        let directory = SourceDirectory::find(request, &self.target.destination)?;
         let observer = self.observer.as_ref();
-        let source = Source::scan(&directory, LastScan::Trusted, memory, observer, &self.cancel)?;
+        let origin = SourceOrigin::find(request, &self.target.destination, &self.cancel)?;
+        let directory = origin.check_out(&self.state_dir, observer, &self.cancel)?.settle()?;
+        let source = Source::scan(directory, LastScan::Trusted, memory, observer, &self.cancel)?;
         source.keep();
         Ok(source.into_manifest())
     }

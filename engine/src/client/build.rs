@@ -18,10 +18,11 @@ use crate::hash::Hash;
 use crate::hasher::Hasher;
 use crate::hook::{Hook, HookPhase, When};
 use crate::pattern::Patterns;
-use crate::request::{Context, SourceRequest};
+use crate::request::Context;
 
 use super::git;
 use super::memory::Memory;
+use super::source_directory::BuildSite;
 
 /// The directory of builds in the state directory.
 const BUILDS: &str = "builds";
@@ -37,18 +38,13 @@ struct Build<'a> {
     is_first: bool,
 }
 
-/// Runs the hooks up to the scan, in order, in the directory of the config, or in the source if that lies elsewhere.
-/// The first one that fails and must not ends it.
-pub(crate) fn build(context: &Context, source: &SourceRequest) -> Result<(), Error> {
-    if !context.procedure.hooks.iter().any(|hook| hook.phase.is_local()) {
-        return Ok(());
-    }
-    let of_config = source.config.as_deref().and_then(Path::parent);
-    let directory = of_config.filter(|above| source.directory.starts_with(above)).unwrap_or(&source.directory);
+/// Runs the hooks up to the scan, in order. The first one that fails and must not ends it.
+pub(crate) fn build(context: &Context, site: &BuildSite<'_>) -> Result<(), Error> {
+    let directory = &site.directory;
     let memory = Memory::open(&context.state_dir, context.observer.clone());
     let target = context.target.destination.to_string();
     let is_first = memory.ask(|database| database.target(&target)).flatten().is_none();
-    let commit = git::head(directory).ok().flatten();
+    let commit = site.commit().map(str::to_owned).or_else(|| git::head(directory).ok().flatten());
     Build { context, directory, commit, is_first }.run()
 }
 

@@ -60,6 +60,11 @@ impl Commit {
     }
 }
 
+/// Returns the content of the file that names a commit in a release.
+pub(crate) fn revision(commit: &str, is_dirty: bool) -> String {
+    format!("{commit}{}\n", if is_dirty { "-dirty" } else { "" })
+}
+
 /// The files of a repository are in an unknown form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct UnknownForm;

@@ -28,12 +28,12 @@ struct Preparation<'a> {
     seconds: Seconds,
 }
 
-/// Deploys over the connection that `connect` makes. `connect` gets a flag that says whether this machine knows nothing
-/// of the host, and may be cancelled.
-pub(crate) fn deploy(
+/// Deploys what `directory` finds, over the connection that `connect` makes. Both may be cancelled. `connect` gets a flag that says whether this machine knows nothing
+/// of the host.
+pub(crate) fn deploy<'a>(
     context: &Context,
     request: &DeployRequest,
-    directory: &SourceDirectory<'_>,
+    directory: impl FnOnce(&Cancel) -> Result<SourceDirectory<'a>, Error>,
     connect: impl FnOnce(bool, &Cancel) -> Result<Connection, Error> + Send,
 ) -> Result<DeployReport, DeployFailure> {
     let began = Instant::now();
@@ -65,9 +65,9 @@ pub(crate) fn deploy(
 }
 
 /// Scans, prepares and connects at once. If one of them fails, the others are not waited for.
-fn prepare<'a>(
+fn prepare<'a, 'd>(
     host: &Host<'_>,
-    directory: &SourceDirectory<'_>,
+    directory: impl FnOnce(&Cancel) -> Result<SourceDirectory<'d>, Error>,
     memory: &'a Memory,
     connect: impl FnOnce(&Cancel) -> Result<Connection, Error> + Send,
     began: Instant,
@@ -76,7 +76,7 @@ fn prepare<'a>(
     let last_scan = if host.request.paranoid { LastScan::Ignored } else { LastScan::Trusted };
     let both = cancel.part();
     let scanned = || {
-        let source = Source::scan(directory, last_scan, memory, observer.as_ref(), &both)?;
+        let source = Source::scan(directory(&both)?, last_scan, memory, observer.as_ref(), &both)?;
         let scanned = began.elapsed().as_secs_f64();
         let foresee = || {
             let forecast = Forecast::new(&source, host);
@@ -144,6 +144,7 @@ fn report(
         tree: TreeReport {
             manifest: manifest.root().to_string(),
             commit: source.commit().map(str::to_owned),
+            dirty: source.is_dirty(),
             files: manifest.files(),
             bytes: manifest.bytes(),
         },

@@ -1,56 +1,32 @@
 //! Questions to git, if the source is a checkout: old content from its objects, its commit, its tracked files.
 //!
-//! Git is started in the source. It runs no hook, no filter and no file monitor, fetches nothing that a partial clone
-//! left out, prompts nobody, and uses no replacement objects: a checkout may come from a stranger.
+//! Git is started in the source, as `command` describes: a checkout may come from a stranger.
 //!
 //! `git cat-file --batch` reads the content of a commit. There are no blobs if there is no git, if git does not trust
 //! the checkout, or if the commit is missing (in a shallow clone). A blob counts only if its hash is that of the base's
 //! file: a filter may have made other content of it at the checkout.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+mod command;
+mod filter_config;
+mod gitmodules;
+mod running;
+
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use crate::chunk::LARGE_FILE_BYTES;
 use crate::hash::Hash;
-use crate::path::Shown;
 use crate::threads;
 
-/// The variables that would make git use another directory than the source.
-const ELSEWHERE: [&str; 8] = [
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_COMMON_DIR",
-    "GIT_INDEX_FILE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_NAMESPACE",
-    "GIT_REPLACE_REF_BASE",
-];
+pub(crate) use command::{change, question, question_around};
+use command::{complaint, not_run};
+pub(crate) use filter_config::{ConfigValue, FilterConfig, is_lfs, read_config};
+pub(crate) use gitmodules::{Submodule, submodules};
+pub(crate) use running::{Answer, NoAnswer, Running, run};
 
 /// The most bytes of a line of git: a hash of 64 digits, a kind, a length.
 const LINE_BYTES_MAX: u64 = 8 << 10;
-
-/// Makes a command of git that starts no program of the checkout.
-fn command(source: &Path) -> Command {
-    let mut command = Command::new("git");
-    for variable in ELSEWHERE {
-        command.env_remove(variable);
-    }
-    command
-        .args(["--no-replace-objects", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
-        .current_dir(source)
-        // Only a `.git` of the source itself, as for the commit of a release.
-        .env("GIT_CEILING_DIRECTORIES", source.parent().unwrap_or(source))
-        .env("GIT_NO_LAZY_FETCH", "1")
-        // For a git that does not know that variable: no way to fetch is allowed.
-        .env("GIT_ALLOW_PROTOCOL", "none")
-        .env("GIT_TERMINAL_PROMPT", "0")
-        .env("GIT_OPTIONAL_LOCKS", "0")
-        .env("LC_ALL", "C")
-        .stdin(Stdio::null());
-    command
-}
 
 /// Tells whether a text is the name of a commit.
 pub(crate) fn is_commit(text: &str) -> bool {
@@ -61,7 +37,7 @@ pub(crate) fn is_commit(text: &str) -> bool {
 /// answer.
 pub(crate) fn head(source: &Path) -> Result<Option<String>, String> {
     let words = ["rev-parse", "--show-prefix", "--verify", "--quiet", "HEAD^{commit}"];
-    let output = command(source).args(words).output().map_err(|error| not_run(&error))?;
+    let output = question(source).args(words).output().map_err(|error| not_run(&error))?;
     let text = String::from_utf8_lossy(&output.stdout);
     // The path of the source in the checkout is empty: the source does not lie in the checkout of a directory above.
     match (output.status.code(), text.strip_prefix('\n').map(str::trim_end)) {
@@ -82,7 +58,7 @@ pub(crate) struct TrackedFiles {
 
 /// Returns the files that git tracks in the checkout that begins at `directory`. The error says why git has no answer.
 pub(crate) fn tracked(directory: &Path) -> Result<TrackedFiles, String> {
-    let output = command(directory).args(["ls-files", "-z", "--stage"]).output().map_err(|error| not_run(&error))?;
+    let output = question(directory).args(["ls-files", "-z", "--stage"]).output().map_err(|error| not_run(&error))?;
     if !output.status.success() {
         return Err(complaint(&output.stderr));
     }
@@ -94,29 +70,6 @@ pub(crate) fn tracked(directory: &Path) -> Result<TrackedFiles, String> {
         paths.push(line[tab + 1..].to_vec());
     }
     Ok(tracked)
-}
-
-fn not_run(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "`git` is not installed".to_owned(),
-        _ => format!("`git` cannot be run: {error}"),
-    }
-}
-
-/// Returns git's error message, without the advice below it.
-fn complaint(stderr: &[u8]) -> String {
-    let text = String::from_utf8_lossy(stderr);
-    let mut lines = text.lines();
-    let mut reason = lines.next().unwrap_or_default().to_owned();
-    // The lines of a list.
-    for line in lines.take_while(|line| line.starts_with('\t')) {
-        reason += &format!(" {}", line.trim());
-    }
-    let reason = reason.strip_prefix("fatal: ").unwrap_or(&reason);
-    match reason {
-        "" => "`git` gave no reason".to_owned(),
-        reason => format!("`git` says: {}", Shown(reason.as_bytes())),
-    }
 }
 
 /// The blobs of a commit, according to the checkout.
@@ -218,7 +171,7 @@ struct Git {
 
 impl Git {
     fn start(source: &Path, mode: &str) -> Option<Git> {
-        let mut command = command(source);
+        let mut command = question(source);
         command.args(["cat-file", mode]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = command.spawn().ok()?;
         let (questions, answers) = (process.stdin.take()?, BufReader::new(process.stdout.take()?));
@@ -296,21 +249,6 @@ mod tests {
         ] {
             assert_eq!(object_of(line.as_bytes()), expected, "{line}");
         }
-    }
-
-    #[test]
-    fn a_complaint_of_git_is_told_without_its_advice() {
-        let check = |stderr: &str, expected: &str| assert_eq!(complaint(stderr.as_bytes()), expected);
-        check("", "`git` gave no reason");
-        check("fatal: not a git repository: '/x'\n", "`git` says: not a git repository: '/x'");
-        check(
-            "fatal: unknown repository extension found:\n\trefstorage\n",
-            "`git` says: unknown repository extension found: refstorage",
-        );
-        check(
-            "fatal: detected dubious ownership in '/x'\nTo add\n\n\tgit config",
-            "`git` says: detected dubious ownership in '/x'",
-        );
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! | question | files |
 //! |---|---|
-//! | What is in the source? | `rules` with `ignore_file`, `commit`, `scan`, `review` |
+//! | Which directory is the source? | `source_directory`; for a commit, `worktree` |
+//! | What is in the source? | `rules` with `ignore_file`, `levels` and `checkout`; `commit`, `changes`, `scan`, `review` |
 //! | What is remembered? | `memory`: `last_scan`, `known_target`, `database`, `cache` with `patch`, `git` |
 //! | What is deployed? | `source_directory`, `source` |
 //! | How is it packed? | `packer` with `outgoing_file`, `level`, `probe` |
@@ -13,9 +14,12 @@
 //! A source and a packer know no host. An exchange has one.
 
 mod build;
+mod changes;
+mod checkout;
 mod commit;
 mod ignore_file;
 mod last_scan;
+mod levels;
 mod review;
 mod rules;
 mod scan;
@@ -30,6 +34,7 @@ mod patch;
 mod shared_manifest;
 mod source;
 mod source_directory;
+mod worktree;
 
 mod level;
 mod outgoing_file;
@@ -54,4 +59,4 @@ pub(crate) use build::build;
 pub(crate) use hello::hello;
 pub(crate) use memory::Memory;
 pub(crate) use source::Source;
-pub(crate) use source_directory::{LastScan, SourceDirectory};
+pub(crate) use source_directory::{LastScan, SourceOrigin};

@@ -397,7 +397,7 @@ mod tests {
     use crate::client::memory::Memory;
     use crate::client::outgoing_file::outgoing_files;
     use crate::client::source::Source;
-    use crate::client::source_directory::{LastScan, SourceDirectory};
+    use crate::client::source_directory::{LastScan, SourceOrigin};
     use crate::event::Silent;
     use crate::request::SourceRequest;
     use crate::signature::Signatures;
@@ -410,10 +410,12 @@ mod tests {
             File::create(source.path().join(name)).unwrap().set_len(size).unwrap();
         }
         let request = SourceRequest { directory: source.path().to_owned(), ..SourceRequest::default() };
-        let directory = SourceDirectory::find(&request, &Destination::Local("/nowhere".into())).unwrap();
+        let (destination, cancel) = (Destination::Local("/nowhere".into()), Cancel::default());
         let state = tempfile::tempdir().unwrap();
+        let origin = SourceOrigin::find(&request, &destination, &cancel).unwrap();
+        let directory = origin.check_out(state.path(), &Silent, &cancel).unwrap().settle().unwrap();
         let memory = Memory::open(state.path(), Arc::new(Silent));
-        let source = Source::scan(&directory, LastScan::Ignored, &memory, &Silent, &Cancel::default()).unwrap();
+        let source = Source::scan(directory, LastScan::Ignored, &memory, &Silent, &cancel).unwrap();
         let (cancel, blobs, signatures) = (Cancel::default(), Blobs::default(), Signatures::default());
         let packed = |entry: u32| {
             let old_versions = OldSources { cache: None, blobs: &blobs, signatures: &signatures };

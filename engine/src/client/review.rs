@@ -11,7 +11,6 @@
 //! `exclude` that begins with `!` and brings in an ignored file or a symlink shows the user's intention, so there is no
 //! warning.
 
-mod checkout;
 mod directory_rules;
 mod ignored;
 mod paths;

@@ -3,22 +3,27 @@
 //! Patterns of `exclude` are checked first, then the `.deployignore` of the directory, then those above it. The first
 //! pattern that matches a path decides. A directory that is left out is not entered, as in git. If no pattern matches,
 //! files called `.deployignore` or `cutover.toml` are left out, and so is the config in use: they name servers, and no
-//! application reads them. A pattern that begins with `!` brings them in. `.git` is always left out.
+//! application reads them. On request, the paths that git ignores are left out too (`git_rules`). A pattern that begins
+//! with `!` brings all of these in. `.git` is always left out.
+
+mod git_rules;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::bytes::{put_bytes, put_number};
+use crate::cancel::Cancel;
+use crate::client::checkout::GITIGNORE;
 use crate::client::ignore_file::{self, IGNORE_FILE};
+use crate::client::levels::Levels;
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::path::{Shown, push_name};
 use crate::pattern::Patterns;
 use crate::scan::rules::{DirectoryRules, Rules};
 
-/// The name of git's file with patterns, in any directory of a checkout.
-pub(crate) const GITIGNORE: &[u8] = b".gitignore";
+use git_rules::{GIT, GitRules};
 
 /// The usual name of the config.
 const CONFIG_FILE: &[u8] = b"cutover.toml";
@@ -32,39 +37,8 @@ pub(crate) struct SourceRules {
     config: Arc<[Vec<u8>]>,
     hash: Hash,
     levels: Levels,
-}
-
-/// The patterns of one directory and of those above it. The nearest match decides.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Levels(Option<Arc<Level>>);
-
-#[derive(Debug)]
-struct Level {
-    patterns: Patterns,
-    /// The length of the path of their directory, with the slash after it.
-    prefix: usize,
-    above: Levels,
-}
-
-impl Levels {
-    /// Adds the patterns of a directory below.
-    pub(crate) fn with(&self, directory: &[u8], patterns: Patterns) -> Levels {
-        let prefix = if directory.is_empty() { 0 } else { directory.len() + 1 };
-        Levels(Some(Arc::new(Level { patterns, prefix, above: self.clone() })))
-    }
-
-    /// Returns the verdict on a path, as [`Patterns::verdict`] does.
-    pub(crate) fn verdict(&self, path: &[u8], is_directory: bool) -> Option<bool> {
-        let mut level = self.0.as_deref();
-        while let Some(Level { patterns, prefix, above }) = level {
-            let verdict = patterns.verdict(&path[*prefix..], is_directory);
-            if verdict.is_some() {
-                return verdict;
-            }
-            level = above.0.as_deref();
-        }
-        None
-    }
+    /// The rules of git, if the paths that it ignores are left out.
+    git: Option<GitRules>,
 }
 
 impl SourceRules {
@@ -79,7 +53,15 @@ impl SourceRules {
         }
         let hash = Hash::of(&bytes);
         let (exclude, config) = (Arc::new(patterns), config.into());
-        Ok(SourceRules { source: source.into(), exclude, config, hash, levels: Levels::default() })
+        Ok(SourceRules { source: source.into(), exclude, config, hash, levels: Levels::default(), git: None })
+    }
+
+    /// Leaves out also the paths that git ignores.
+    pub(crate) fn with_gitignore(self, cancel: &Cancel) -> Result<SourceRules, Error> {
+        let git = GitRules::of(&self.source, cancel)?;
+        let parts = [self.hash, git.as_ref().map_or(Hash::of(b""), GitRules::hash)];
+        let hash = Hash::of(&parts.map(|hash| *hash.as_bytes()).concat());
+        Ok(SourceRules { git, hash, ..self })
     }
 
     /// Adds the patterns of a directory's own `.deployignore`.
@@ -106,8 +88,11 @@ impl Rules for SourceRules {
         self.hash
     }
 
-    fn file_name(&self) -> Option<&[u8]> {
-        Some(IGNORE_FILE)
+    fn file_names(&self) -> &[&[u8]] {
+        match self.git {
+            Some(_) => &[IGNORE_FILE, GITIGNORE, GIT],
+            None => &[IGNORE_FILE],
+        }
     }
 
     fn noted_name(&self) -> Option<&[u8]> {
@@ -117,18 +102,32 @@ impl Rules for SourceRules {
     fn enter(&self, directory: &OwnedFd, path: &[u8]) -> Result<Option<DirectoryRules>, Error> {
         let mut file = path.to_vec();
         push_name(&mut file, IGNORE_FILE);
-        let Some(text) = ignore_file::read(&self.source, directory, IGNORE_FILE, &file)? else { return Ok(None) };
-        Ok(Some(DirectoryRules { rules: Box::new(self.with(path, &text)?), file: Hash::of(&text) }))
+        let text = ignore_file::read(&self.source, directory, IGNORE_FILE, &file)?;
+        let entered = self.git.as_ref().and_then(|git| git.enter(&self.source, directory, path));
+        let mut rules = match (&text, &entered) {
+            (None, None) => return Ok(None),
+            (Some(text), _) => self.with(path, text)?,
+            (None, Some(_)) => self.clone(),
+        };
+        let mut file = Hash::of(&text.unwrap_or_default());
+        if let Some((git, hash)) = entered {
+            rules.git = Some(git);
+            file = Hash::of(&[*file.as_bytes(), *hash.as_bytes()].concat());
+        }
+        Ok(Some(DirectoryRules { rules: Box::new(rules), file }))
     }
 
     /// Without patterns, the path is not needed.
     fn leave_out(&self, name: &[u8], is_directory: bool, path: &dyn Fn() -> Vec<u8>) -> bool {
-        if name == b".git" {
+        if name == GIT {
             return true;
         }
-        let has_patterns = !self.exclude.is_empty() || self.levels.0.is_some();
+        let has_patterns = !self.exclude.is_empty() || self.levels.has_any();
         let verdict = if has_patterns { self.verdict(&path(), is_directory) } else { None };
-        verdict.unwrap_or_else(|| !is_directory && self.is_for_cutover(name, path))
+        verdict.unwrap_or_else(|| {
+            let is_ignored = |git: &GitRules| git.leave_out(&path(), is_directory, &|path| self.verdict(path, true));
+            !is_directory && self.is_for_cutover(name, path) || self.git.as_ref().is_some_and(is_ignored)
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Scans the source of a deploy.
 //!
 //! The walk is that of [`crate::scan`]. This module adds what only a source has: the rules of `.deployignore`, the
-//! commit of a git checkout, and the file `REVISION` that names it.
+//! commit of a git checkout and whether it has changes, and the file `REVISION` that names both.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -12,7 +12,8 @@ use rustix::fs::{self, Mode};
 use rustix::io::Errno;
 
 use crate::cancel::Cancel;
-use crate::client::commit::Commit;
+use crate::client::changes::{self, Changes, Question};
+use crate::client::commit::{Commit, revision};
 use crate::client::rules::SourceRules;
 use crate::error::{Error, SourceError};
 use crate::event::Observer;
@@ -31,6 +32,10 @@ pub(crate) struct ScanRequest<'a> {
     pub(crate) exclude: &'a [String],
     /// The config in use, which is left out if it lies in the source.
     pub(crate) config: Option<&'a Path>,
+    /// Whether paths that git ignores are left out.
+    pub(crate) gitignore: bool,
+    /// The commit, if the source is one and has no changes. Without it, the source may be a checkout.
+    pub(crate) commit: Option<&'a str>,
     /// The last scan of the same directory. Without it, everything is listed and read.
     pub(crate) known: Option<&'a Arc<Snapshot>>,
     /// A directory, as device and inode, that must not be in the source: the local target.
@@ -52,6 +57,8 @@ pub(crate) struct Scan {
     pub(crate) generated: Option<(u32, Vec<u8>)>,
     /// The commit of the source.
     pub(crate) commit: Commit,
+    /// The changes since the commit.
+    pub(crate) changes: Changes,
     /// The rules at the beginning of the scan.
     pub(crate) rules: SourceRules,
 }
@@ -59,7 +66,15 @@ pub(crate) struct Scan {
 /// Scans a source.
 pub(crate) fn scan(request: &ScanRequest<'_>) -> Result<Scan, Error> {
     let source = open_source(request.source)?;
-    let rules = SourceRules::new(request.source, request.exclude, request.config)?;
+    let mut rules = SourceRules::new(request.source, request.exclude, request.config)?;
+    if request.gitignore {
+        rules = rules.with_gitignore(request.cancel)?;
+    }
+    let commit = request.commit.map_or_else(|| Commit::of(request.source), |commit| Commit::Known(commit.to_owned()));
+    let own_commit = commit.known().filter(|_| request.commit.is_none());
+    let kept = own_commit.zip(request.known).and_then(|(commit, known)| changes::kept(request.source, commit, known));
+    let ask = || Question::start(request.source, request.cancel);
+    let mut question = (own_commit.is_some() && kept.is_none()).then(ask);
     let tree = walk(&WalkRequest {
         root: &source,
         path: request.source,
@@ -69,11 +84,19 @@ pub(crate) fn scan(request: &ScanRequest<'_>) -> Result<Scan, Error> {
         observer: request.observer,
         cancel: request.cancel,
     })?;
-    let commit = Commit::of(request.source);
-    let revision = commit.known().map(|commit| Generated::new(REVISION, format!("{commit}\n").into_bytes()));
+    if kept.is_some() && !tree.is_unchanged() {
+        question = Some(ask());
+    }
+    let changes = match (question, kept) {
+        (Some(question), _) => question.answer(request.source, &source, &rules, request.cancel)?,
+        (None, Some(true)) => Changes::Some,
+        (None, _) => Changes::None,
+    };
+    let revision = commit.known().map(|commit| revision(commit, changes == Changes::Some).into_bytes());
+    let revision = revision.map(|content| Generated::new(REVISION, content));
     let found = tree.finish(revision.as_ref())?;
     let generated = found.generated().zip(revision).map(|((entry, _), revision)| (entry, revision.content));
-    Ok(Scan { found, source, generated, commit, rules })
+    Ok(Scan { found, source, generated, commit, changes, rules })
 }
 
 fn open_source(path: &Path) -> Result<OwnedFd, Error> {
@@ -151,7 +174,18 @@ mod tests {
             let source = self.path("");
             let (config, forbidden) = (None, None);
             let observer = &Silent;
-            scan(&ScanRequest { source: &source, exclude, config, known, forbidden, observer, cancel: &cancel })
+            let (gitignore, commit, cancel) = (false, None, &cancel);
+            scan(&ScanRequest {
+                source: &source,
+                exclude,
+                config,
+                gitignore,
+                commit,
+                known,
+                forbidden,
+                observer,
+                cancel,
+            })
         }
 
         fn scan(&self, known: Option<&Arc<Snapshot>>) -> Scan {

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::cancel::Cancel;
+use crate::client::changes::Changes;
 use crate::client::commit::Commit;
 use crate::client::git::{Blob, Blobs};
 use crate::client::memory::Memory;
@@ -25,6 +26,7 @@ use crate::client::review::Review;
 use crate::client::scan::{REVISION, Scan, ScanRequest, scan};
 use crate::client::shared_manifest::SharedManifest;
 use crate::client::source_directory::{LastScan, SourceDirectory};
+use crate::client::worktree::Worktree;
 use crate::error::Error;
 use crate::event::{Event, Observer, Phase};
 use crate::hash::Hash;
@@ -38,6 +40,8 @@ pub(crate) use reader::SourceReader;
 pub(crate) struct Source<'a> {
     path: PathBuf,
     scan: Scan,
+    /// The worktree, if the source is a commit. No other deploy changes it meanwhile.
+    worktree: Option<Worktree>,
     /// The last scan, if it differs from this one.
     last: Mutex<Option<Arc<Snapshot>>>,
     memory: &'a Memory,
@@ -48,22 +52,24 @@ pub(crate) struct Source<'a> {
 impl<'a> Source<'a> {
     /// Scans a directory.
     pub(crate) fn scan(
-        directory: &SourceDirectory<'_>,
+        directory: SourceDirectory<'_>,
         last_scan: LastScan,
         memory: &'a Memory,
         observer: &dyn Observer,
         cancel: &Cancel,
     ) -> Result<Source<'a>, Error> {
-        let &SourceDirectory { request, ref path, forbidden } = directory;
+        let SourceDirectory { request, path, config, forbidden, worktree } = directory;
         observer.observe(Event::Began(Phase::Scan));
         let last = match last_scan {
-            LastScan::Trusted => memory.ask(|database| database.scan(path)).flatten().map(Arc::new),
+            LastScan::Trusted => memory.ask(|database| database.scan(&path)).flatten().map(Arc::new),
             LastScan::Ignored => None,
         };
         let scan = scan(&ScanRequest {
-            source: path,
+            source: &path,
             exclude: &request.exclude,
-            config: request.config.as_deref(),
+            config: config.as_deref(),
+            gitignore: request.gitignore,
+            commit: worktree.as_ref().map(|worktree| worktree.commit.as_str()),
             known: last.as_ref(),
             forbidden,
             observer,
@@ -72,7 +78,7 @@ impl<'a> Source<'a> {
         observer.observe(Event::Ended(Phase::Scan));
         let is_kept = last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &scan.found));
         let last = Mutex::new(last.filter(|_| !is_kept));
-        Ok(Source { path: path.clone(), scan, last, memory, is_kept: AtomicBool::new(is_kept) })
+        Ok(Source { path, scan, worktree, last, memory, is_kept: AtomicBool::new(is_kept) })
     }
 
     /// Returns the manifest.
@@ -92,6 +98,15 @@ impl<'a> Source<'a> {
         self.scan.commit.known()
     }
 
+    /// Tells whether the source has changes since its commit. None if that is unknown, or there is no commit.
+    pub(crate) fn is_dirty(&self) -> Option<bool> {
+        self.commit().and(match self.scan.changes {
+            Changes::None => Some(false),
+            Changes::Some => Some(true),
+            Changes::Unknown { .. } => None,
+        })
+    }
+
     /// Returns the memory of earlier deploys.
     pub(crate) fn memory(&self) -> &'a Memory {
         self.memory
@@ -103,8 +118,11 @@ impl<'a> Source<'a> {
             LastScan::Trusted => self.memory.ask(|database| database.ignored(&self.path)).flatten(),
             LastScan::Ignored => None,
         };
-        let Scan { found, source, rules, commit, .. } = &self.scan;
-        let (mut warnings, ignored) = Review { source: &self.path, held: source, rules, found }.warnings(kept.as_ref());
+        let Scan { found, source, rules, commit, changes, .. } = &self.scan;
+        // Beside the commit, a worktree has only the results of builds.
+        let warns_of_ignored = self.worktree.is_none();
+        let review = Review { source: &self.path, held: source, rules, found, warns_of_ignored };
+        let (mut warnings, ignored) = review.warnings(kept.as_ref());
         if let Some(ignored) = ignored {
             self.memory.ask(|database| database.put_ignored(&self.path, &ignored));
         }
@@ -113,6 +131,9 @@ impl<'a> Source<'a> {
             && !has_own
         {
             warnings.push(format!("The release has no `REVISION`, as the commit of the source is unknown: {reason}"));
+        }
+        if let Changes::Unknown { reason } = changes {
+            warnings.push(format!("Whether the source has changes since its commit is unknown: {reason}"));
         }
         warnings
     }

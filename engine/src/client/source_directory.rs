@@ -1,12 +1,16 @@
 //! The directory of a source, before it is scanned.
 //!
-//! It must not lie in its own target, nor hold it, unless a pattern leaves the target out: a release would hold itself.
+//! It is the directory that the request names, or a worktree with a commit of the repository in which that one lies. It
+//! must not lie in its own target, nor hold it, unless a pattern leaves the target out: a release would hold itself.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::cancel::Cancel;
+use crate::client::worktree::{Revision, Worktree};
 use crate::error::{Error, SourceError};
+use crate::event::Observer;
 use crate::request::SourceRequest;
 use crate::target::Destination;
 
@@ -19,28 +23,96 @@ pub(crate) enum LastScan {
     Ignored,
 }
 
+/// The origin of a source: a directory, or a commit of the repository in which the directory lies.
+pub(crate) struct SourceOrigin<'a> {
+    request: &'a SourceRequest,
+    destination: &'a Destination,
+    revision: Option<Revision>,
+}
+
+impl<'a> SourceOrigin<'a> {
+    /// Finds the commit, if the request names one. Changes nothing.
+    pub(crate) fn find(
+        request: &'a SourceRequest,
+        destination: &'a Destination,
+        cancel: &Cancel,
+    ) -> Result<SourceOrigin<'a>, Error> {
+        let revision = request.git_ref.as_deref().map(|name| Revision::find(&request.directory, name, cancel));
+        Ok(SourceOrigin { request, destination, revision: revision.transpose()? })
+    }
+
+    /// Tells whether the source is a commit.
+    pub(crate) fn is_commit(&self) -> bool {
+        self.revision.is_some()
+    }
+
+    /// Makes the place where builds run. Checks a commit out, into a worktree in the state directory, and removes all
+    /// else from there but what `build_keep` matches. A directory stays as it is.
+    pub(crate) fn check_out(
+        &self,
+        state_dir: &Path,
+        observer: &dyn Observer,
+        cancel: &Cancel,
+    ) -> Result<BuildSite<'a>, Error> {
+        let SourceOrigin { request, destination, ref revision } = *self;
+        let check_out = |revision: &Revision| revision.check_out(state_dir, &request.build_keep, observer, cancel);
+        let worktree = revision.as_ref().map(check_out).transpose()?;
+        let source = worktree.as_ref().map_or_else(|| request.directory.clone(), Worktree::source);
+        let config = match &worktree {
+            Some(worktree) => request.config.as_deref().and_then(|config| worktree.counterpart(config)),
+            None => request.config.clone(),
+        };
+        let of_config = config.as_deref().and_then(Path::parent).filter(|above| source.starts_with(above));
+        let directory = of_config.unwrap_or(&source).to_owned();
+        Ok(BuildSite { request, destination, directory, source, config, worktree })
+    }
+}
+
+/// The place where builds run, before the source is scanned.
+pub(crate) struct BuildSite<'a> {
+    request: &'a SourceRequest,
+    destination: &'a Destination,
+    /// The directory of the config, or the source if that lies elsewhere.
+    pub(crate) directory: PathBuf,
+    /// The source, which a build may make.
+    source: PathBuf,
+    config: Option<PathBuf>,
+    worktree: Option<Worktree>,
+}
+
+impl<'a> BuildSite<'a> {
+    /// Returns the commit, if the source is one.
+    pub(crate) fn commit(&self) -> Option<&str> {
+        self.worktree.as_ref().map(|worktree| worktree.commit.as_str())
+    }
+
+    /// Finds the directory to scan. Refuses a directory inside its own local target.
+    pub(crate) fn settle(self) -> Result<SourceDirectory<'a>, Error> {
+        let BuildSite { request, destination, source, config, worktree, .. } = self;
+        let path = match &worktree {
+            Some(worktree) => worktree.settled_source()?,
+            None => std::fs::canonicalize(&source).map_err(|error| match error.kind() {
+                ErrorKind::NotFound => Error::Source(SourceError::Missing(source.clone())),
+                _ => Error::Source(SourceError::Unreadable { path: source.display().to_string(), source: error }),
+            })?,
+        };
+        let forbidden = check_overlap(&path, destination)?;
+        Ok(SourceDirectory { request, path, config, forbidden, worktree })
+    }
+}
+
 /// See the module's description.
 pub(crate) struct SourceDirectory<'a> {
     /// The request.
     pub(crate) request: &'a SourceRequest,
     /// The path, absolute and without symlinks.
     pub(crate) path: PathBuf,
+    /// The config in use, if the source may hold it.
+    pub(crate) config: Option<PathBuf>,
     /// The directory of the local target, as device and inode.
     pub(crate) forbidden: Option<(u64, u64)>,
-}
-
-impl<'a> SourceDirectory<'a> {
-    /// Finds the directory. Refuses a directory inside its own local target.
-    pub(crate) fn find(request: &'a SourceRequest, destination: &Destination) -> Result<SourceDirectory<'a>, Error> {
-        let path = std::fs::canonicalize(&request.directory).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Error::Source(SourceError::Missing(request.directory.clone())),
-            _ => {
-                Error::Source(SourceError::Unreadable { path: request.directory.display().to_string(), source: error })
-            }
-        })?;
-        let forbidden = check_overlap(&path, destination)?;
-        Ok(SourceDirectory { request, path, forbidden })
-    }
+    /// The worktree, if the source is a commit.
+    pub(crate) worktree: Option<Worktree>,
 }
 
 /// Returns the device and inode of the local target, if it exists, so that the scan refuses a source that holds it.

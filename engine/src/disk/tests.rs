@@ -92,7 +92,7 @@ impl Place {
             cancel: Cancel::default(),
         };
         let request = DeployRequest {
-            source: SourceRequest { directory: self.source(), exclude: Vec::new(), config: None },
+            source: SourceRequest { directory: self.source(), ..SourceRequest::default() },
             release: None,
             no_switch: false,
             force: false,

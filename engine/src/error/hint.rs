@@ -96,6 +96,34 @@ pub enum SourceHint {
     PutPatterns,
     /// Save the file as UTF-8.
     SaveAsUtf8,
+    /// Name a source in a checkout or clone, or deploy the directory as it is.
+    NameRepository,
+    /// Name the commit otherwise, or fetch it.
+    FetchCommit {
+        /// The repository.
+        repository: String,
+        /// A name that may be meant.
+        near: Option<String>,
+        /// Whether the repository lacks older commits.
+        is_shallow: bool,
+    },
+    /// Fetch the submodules.
+    FetchSubmodules {
+        /// The repository.
+        repository: String,
+    },
+    /// Put the filter into the user's own configuration of git.
+    ConfigureFilter {
+        /// The filter.
+        name: String,
+    },
+    /// Mend the reason, for example free some space; the directory can be removed.
+    MendCheckout {
+        /// The directory.
+        directory: String,
+    },
+    /// Let git answer, or deploy ignored files too.
+    LetGitAnswer,
 }
 
 /// The next step at the deploy path.

@@ -59,6 +59,66 @@ pub enum SourceError {
         /// The deploy path.
         target: PathBuf,
     },
+    /// The source lies in no repository that git can use, and a commit is to be deployed.
+    #[error("There is no git repository at `{source_path}` to deploy a commit of: {reason}")]
+    NoRepository {
+        /// The source.
+        source_path: PathBuf,
+        /// The reason.
+        reason: String,
+    },
+    /// The repository has no commit of this name.
+    #[error("There is no commit `{name}` in the repository `{repository}`")]
+    NoCommit {
+        /// The name.
+        name: String,
+        /// The repository.
+        repository: String,
+        /// A name that may be meant.
+        near: Option<String>,
+        /// Whether the repository lacks older commits.
+        is_shallow: bool,
+    },
+    /// The commit does not have the directory of the source.
+    #[error("There is no directory `{path}` in commit {commit}")]
+    NotInCommit {
+        /// The path in the repository, shown with escapes.
+        path: String,
+        /// The commit.
+        commit: String,
+    },
+    /// The repository does not have a submodule, or not at this commit.
+    #[error("The submodule `{path}` is not here at commit {commit}")]
+    NoSubmodule {
+        /// Its path.
+        path: String,
+        /// The commit of the submodule.
+        commit: String,
+        /// The repository that names it.
+        repository: String,
+    },
+    /// A file of a commit needs a filter of git that does not run.
+    #[error("`{path}` needs git's filter `{name}`, which your configuration of git does not have")]
+    FilterMissing {
+        /// The file, shown with escapes.
+        path: String,
+        /// The filter.
+        name: String,
+    },
+    /// Git could not check a commit out.
+    #[error("Could not check the commit out into `{directory}`: {reason}")]
+    CheckoutFailed {
+        /// The directory.
+        directory: String,
+        /// The reason.
+        reason: String,
+    },
+    /// Ignored files are to be left out, and git does not say which files it tracks.
+    #[error("Could not find out which files git tracks: {reason}")]
+    TrackedUnknown {
+        /// The reason.
+        reason: String,
+    },
     /// The path of an ignore file is not a file.
     #[error("`{path}` holds no patterns: {reason}")]
     NoPatterns {
@@ -82,6 +142,13 @@ impl SourceError {
             SourceError::NulInPatterns { .. } => Kind::Usage,
             SourceError::Missing(_)
             | SourceError::NotDirectory(_)
+            | SourceError::NoRepository { .. }
+            | SourceError::NoCommit { .. }
+            | SourceError::NotInCommit { .. }
+            | SourceError::NoSubmodule { .. }
+            | SourceError::FilterMissing { .. }
+            | SourceError::CheckoutFailed { .. }
+            | SourceError::TrackedUnknown { .. }
             | SourceError::Unreadable { .. }
             | SourceError::SpecialFile { .. }
             | SourceError::TooDeep { .. }
@@ -97,6 +164,17 @@ impl SourceError {
     pub(super) fn hint(&self) -> SourceHint {
         match self {
             SourceError::Missing(_) | SourceError::NotDirectory(_) => SourceHint::NameSource,
+            SourceError::NoRepository { .. } => SourceHint::NameRepository,
+            SourceError::NoCommit { repository, near, is_shallow, .. } => {
+                SourceHint::FetchCommit { repository: repository.clone(), near: near.clone(), is_shallow: *is_shallow }
+            }
+            SourceError::NotInCommit { .. } => SourceHint::NameSource,
+            SourceError::NoSubmodule { repository, .. } => {
+                SourceHint::FetchSubmodules { repository: repository.clone() }
+            }
+            SourceError::FilterMissing { name, .. } => SourceHint::ConfigureFilter { name: name.clone() },
+            SourceError::CheckoutFailed { directory, .. } => SourceHint::MendCheckout { directory: directory.clone() },
+            SourceError::TrackedUnknown { .. } => SourceHint::LetGitAnswer,
             SourceError::Unreadable { .. } => SourceHint::MakeReadable,
             SourceError::SpecialFile { path, .. } => SourceHint::LeaveOut { pattern: pattern_of(path) },
             SourceError::TooDeep { .. } => SourceHint::LeaveOutAbove,

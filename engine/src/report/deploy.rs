@@ -85,6 +85,8 @@ pub struct TreeReport {
     pub manifest: String,
     /// The commit of the source.
     pub commit: Option<String>,
+    /// Whether the source has changes since the commit. None if that is unknown, or there is no commit.
+    pub dirty: Option<bool>,
     /// The number of entries other than directories.
     pub files: u64,
     /// The sum of the sizes of its files, in bytes.

@@ -50,7 +50,12 @@ impl Snapshot {
     /// Tells whether an entry is unchanged. An entry that changed twice within one tick of the filesystem's clock, once
     /// before that scan and once after, has the same stat both times (git calls such entries racy).
     pub(crate) fn is_unchanged(&self, before: &FileStat, now: &FileStat) -> bool {
-        before == now && now.mtime.max(now.ctime) < self.began - RACY_NANOS
+        before == now && self.is_older(now)
+    }
+
+    /// Tells whether something has surely not changed since that scan began.
+    pub(crate) fn is_older(&self, stat: &FileStat) -> bool {
+        stat.mtime.max(stat.ctime) < self.began - RACY_NANOS
     }
 
     /// Returns the hash of a directory's own file of rules, if it had one.

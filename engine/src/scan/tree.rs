@@ -100,6 +100,11 @@ pub(crate) struct ScannedTree {
 }
 
 impl ScannedTree {
+    /// Tells whether the tree is that of the last scan.
+    pub(crate) fn is_unchanged(&self) -> bool {
+        matches!(self.root, Branch::Same(_))
+    }
+
     /// Returns the snapshot of the tree, with the generated file. If nothing has changed, it is the last scan itself.
     pub(crate) fn finish(self, generated: Option<&Generated>) -> Result<Arc<Snapshot>, Error> {
         if let (Branch::Same(root), Some(last)) = (&self.root, &self.last) {

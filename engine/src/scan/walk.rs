@@ -132,8 +132,8 @@ impl Walk<'_> {
             true => None,
             false => Some(Listing::read(fd).map_err(failed)?),
         };
-        let has = |name: Option<&[u8]>| name.zip(listing.as_ref()).is_some_and(|(name, listing)| listing.has(name));
-        if own.is_none() && has(scope.rules.file_name()) {
+        let has = |name: &[u8]| listing.as_ref().is_some_and(|listing| listing.has(name));
+        if own.is_none() && scope.rules.file_names().iter().any(|name| has(name)) {
             own = enter(fd, place, scope.rules)?;
         }
         let rule_file = own.as_ref().map(|own| own.file);
@@ -145,7 +145,7 @@ impl Walk<'_> {
 
         let has_noted = match (listing.is_some(), known) {
             (false, Some(directory)) => directory.known.has_noted(directory.number),
-            _ => has(scope.rules.noted_name()),
+            _ => scope.rules.noted_name().is_some_and(has),
         };
         let candidates = candidates(known, listing.as_ref());
         let names = Names { place, fd, scope, known, listing, candidates };
@@ -360,8 +360,8 @@ mod tests {
             Hash::of(b"")
         }
 
-        fn file_name(&self) -> Option<&[u8]> {
-            None
+        fn file_names(&self) -> &[&[u8]] {
+            &[]
         }
 
         fn noted_name(&self) -> Option<&[u8]> {

@@ -10,6 +10,7 @@ use super::*;
 use crate::agent;
 use crate::chunk::LARGE_FILE_BYTES;
 use crate::client::database::Database;
+use crate::client::source_directory::SourceOrigin;
 use crate::event::{Observer, Recorder, Silent};
 use crate::hash::Hash;
 use crate::manifest::{Builder, File as ManifestFile, ObjectKey};
@@ -110,9 +111,10 @@ impl Place {
         let request = self.request();
         let context = self.context("nowhere", observer);
         let memory = Memory::open(&context.state_dir, context.observer.clone());
-        let directory = SourceDirectory::find(&request.source, &context.target.destination).unwrap();
+        let origin = SourceOrigin::find(&request.source, &context.target.destination, &context.cancel).unwrap();
         let observer = context.observer.as_ref();
-        let source = Source::scan(&directory, LastScan::Trusted, &memory, observer, &context.cancel).unwrap();
+        let directory = origin.check_out(&context.state_dir, observer, &context.cancel).unwrap().settle().unwrap();
+        let source = Source::scan(directory, LastScan::Trusted, &memory, observer, &context.cancel).unwrap();
         work(&source, &request)
     }
 }

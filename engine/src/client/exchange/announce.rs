@@ -1,9 +1,10 @@
 //! The step *announce*: the hello, and the flight that follows before any answer.
 
-use crate::client::hello::hello;
+use crate::client::hello::hello_with;
 use crate::client::outgoing_file::outgoing_files;
 use crate::error::Error;
 use crate::manifest::outline;
+use crate::release::Provenance;
 use crate::report::DeployFailure;
 use crate::wire::message::{DeployBegin, Request, ToAgent, TreeBase};
 
@@ -53,7 +54,9 @@ impl Exchange<'_> {
             force: request.force,
             dry_run: request.dry_run,
         };
-        let mut hello = hello(context, self.source.commit(), Request::Deploy(begin));
+        let (commit, dirty) = (self.source.commit().map(str::to_owned), self.source.is_dirty());
+        let provenance = Provenance { commit, dirty, ..context.provenance.clone() };
+        let mut hello = hello_with(context, provenance, Request::Deploy(begin));
         if self.host.looks() {
             hello.path.clear();
         }

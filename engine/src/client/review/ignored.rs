@@ -11,8 +11,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::put_bytes;
-use crate::client::review::checkout::{Checkout, IgnoredEntries};
-use crate::client::rules::GITIGNORE;
+use crate::client::checkout::{Checkout, GITIGNORE, IgnoredEntries};
 use crate::hash::Hash;
 use crate::manifest::Node;
 use crate::path::push_name;
@@ -34,7 +33,8 @@ pub(crate) struct IgnoredFiles {
 impl IgnoredFiles {
     /// Finds the files, or returns the kept ones. Returns also whether they are new.
     pub(super) fn find(review: &Review<'_>, kept: Option<&IgnoredFiles>) -> (IgnoredFiles, bool) {
-        let Some(checkout) = Checkout::around(review.source) else {
+        let around = review.warns_of_ignored.then(|| Checkout::around(review.source)).flatten();
+        let Some(checkout) = around else {
             let none = IgnoredFiles { basis: Hash::of(b""), paths: Paths::default(), is_tracking_known: true };
             return (none, false);
         };

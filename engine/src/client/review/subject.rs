@@ -16,4 +16,6 @@ pub(crate) struct Review<'a> {
     pub(crate) rules: &'a SourceRules,
     /// The result of the scan.
     pub(crate) found: &'a Snapshot,
+    /// Whether files that git ignores would be a surprise.
+    pub(crate) warns_of_ignored: bool,
 }

@@ -15,14 +15,17 @@ use crate::bytes::put_bytes;
 use crate::client::commit::{directories, would_block_git};
 use crate::client::git;
 use crate::client::ignore_file::read_file;
-use crate::client::rules::{GITIGNORE, Levels};
+use crate::client::levels::Levels;
 use crate::path::push_name;
 use crate::pattern::Patterns;
 use crate::scan::content;
 use crate::scan::stat::FileStat;
 
+/// The name of git's file with patterns, in any directory of a checkout.
+pub(crate) const GITIGNORE: &[u8] = b".gitignore";
+
 /// The checkout around a source.
-pub(super) struct Checkout {
+pub(crate) struct Checkout {
     /// The directory with `.git`.
     directory: PathBuf,
     /// The path of the source in it.
@@ -37,7 +40,7 @@ pub(super) struct Checkout {
 
 /// The ignored entries of a directory.
 #[derive(Debug, Clone)]
-pub(super) enum IgnoredEntries {
+pub(crate) enum IgnoredEntries {
     /// Those that these patterns match.
     By(Levels),
     /// All: the directory is ignored, or one above it.
@@ -46,7 +49,7 @@ pub(super) enum IgnoredEntries {
 
 impl IgnoredEntries {
     /// Tells whether an entry is ignored, by its path in the checkout.
-    pub(super) fn has(&self, path: &[u8], is_directory: bool) -> bool {
+    pub(crate) fn has(&self, path: &[u8], is_directory: bool) -> bool {
         match self {
             IgnoredEntries::By(levels) => levels.verdict(path, is_directory) == Some(true),
             IgnoredEntries::All => true,
@@ -55,8 +58,13 @@ impl IgnoredEntries {
 }
 
 impl Checkout {
+    /// Tells whether a source lies in a checkout.
+    pub(crate) fn is_around(source: &Path) -> bool {
+        source.ancestors().any(|directory| directory.join(".git").symlink_metadata().is_ok())
+    }
+
     /// Finds the checkout around a source. None if git ignores the source as a whole: then nothing in it is a surprise.
-    pub(super) fn around(source: &Path) -> Option<Checkout> {
+    pub(crate) fn around(source: &Path) -> Option<Checkout> {
         let directory = source.ancestors().find(|directory| directory.join(".git").symlink_metadata().is_ok())?;
         let prefix = source.strip_prefix(directory).ok()?.as_os_str().as_bytes();
         let repository = directories(directory).ok();
@@ -77,7 +85,7 @@ impl Checkout {
     }
 
     /// Returns bytes that change with the checkout: the patterns outside the source, and the stat of the index.
-    pub(super) fn basis(&self) -> Vec<u8> {
+    pub(crate) fn basis(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         put_bytes(&mut bytes, &self.prefix);
         put_bytes(&mut bytes, &self.texts);
@@ -88,19 +96,19 @@ impl Checkout {
     }
 
     /// Returns the ignored entries of the source, before its own `.gitignore` is read.
-    pub(super) fn root(&self) -> IgnoredEntries {
+    pub(crate) fn root(&self) -> IgnoredEntries {
         IgnoredEntries::By(self.levels.clone())
     }
 
     /// Reads the `.gitignore` of a directory of the source. Git reads none behind a symlink.
-    pub(super) fn read_in(source: &OwnedFd, directory: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn read_in(source: &OwnedFd, directory: &[u8]) -> Option<Vec<u8>> {
         let mut file = directory.to_vec();
         push_name(&mut file, GITIGNORE);
         read(source, Path::new(OsStr::from_bytes(&file)))
     }
 
     /// Adds the `.gitignore` of a directory of the source. `path` is the directory's path in the checkout.
-    pub(super) fn enter(&self, ignored: &IgnoredEntries, source: &OwnedFd, path: &[u8]) -> IgnoredEntries {
+    pub(crate) fn enter(&self, ignored: &IgnoredEntries, source: &OwnedFd, path: &[u8]) -> IgnoredEntries {
         let IgnoredEntries::By(levels) = ignored else { return IgnoredEntries::All };
         let text = Checkout::read_in(source, self.path_in_source(path));
         IgnoredEntries::By(with(levels, path, text, &mut Vec::new()))
@@ -108,7 +116,7 @@ impl Checkout {
 
     /// Removes the files that git tracks, and those of submodules, which have patterns of their own. Returns false if
     /// git has no answer.
-    pub(super) fn remove_tracked(&self, files: &mut Vec<Vec<u8>>) -> bool {
+    pub(crate) fn remove_tracked(&self, files: &mut Vec<Vec<u8>>) -> bool {
         if files.is_empty() {
             return true;
         }
@@ -128,8 +136,23 @@ impl Checkout {
         true
     }
 
+    /// Returns the directory with `.git`.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Returns the patterns in force in the source, without its own `.gitignore`.
+    pub(crate) fn levels(&self) -> &Levels {
+        &self.levels
+    }
+
+    /// Returns the text of the files that these patterns come from.
+    pub(crate) fn texts(&self) -> &[u8] {
+        &self.texts
+    }
+
     /// Returns the path in the checkout of a path in the source.
-    pub(super) fn path_of(&self, path: &[u8]) -> Vec<u8> {
+    pub(crate) fn path_of(&self, path: &[u8]) -> Vec<u8> {
         match (&self.prefix[..], path) {
             (prefix, b"") => prefix.to_vec(),
             (b"", path) => path.to_vec(),
@@ -138,14 +161,14 @@ impl Checkout {
     }
 
     /// Returns the path in the source of a path in the checkout.
-    pub(super) fn path_in_source<'p>(&self, path: &'p [u8]) -> &'p [u8] {
+    pub(crate) fn path_in_source<'p>(&self, path: &'p [u8]) -> &'p [u8] {
         let path = &path[self.prefix.len()..];
         if self.prefix.is_empty() { path } else { path.strip_prefix(b"/").unwrap_or(path) }
     }
 }
 
 /// Adds the patterns of a text in a directory. Git ignores a text that is no patterns.
-fn with(levels: &Levels, directory: &[u8], text: Option<Vec<u8>>, texts: &mut Vec<u8>) -> Levels {
+pub(crate) fn with(levels: &Levels, directory: &[u8], text: Option<Vec<u8>>, texts: &mut Vec<u8>) -> Levels {
     put_bytes(texts, text.as_deref().unwrap_or_default());
     match text.and_then(|text| Patterns::parse_file(&text, "").ok()) {
         Some(patterns) => levels.with(directory, patterns),
@@ -154,7 +177,7 @@ fn with(levels: &Levels, directory: &[u8], text: Option<Vec<u8>>, texts: &mut Ve
 }
 
 /// Reads a file with patterns. None if it cannot be read.
-fn read(directory: impl AsFd, file: &Path) -> Option<Vec<u8>> {
+pub(crate) fn read(directory: impl AsFd, file: &Path) -> Option<Vec<u8>> {
     let file = content::open(directory, file.as_os_str()).ok()?;
     let is_file = content::stat(&file).ok()?.kind() == FileType::RegularFile;
     read_file(&file).ok().filter(|_| is_file)

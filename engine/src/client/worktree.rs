@@ -1,0 +1,255 @@
+//! A commit as a source: a working directory of its own, which stays between deploys.
+//!
+//! ```text
+//! worktrees/                in the state directory
+//!   <hash>.lock             held from the checkout until the deploy ends, by git too
+//!   <hash>/                 one for each repository and source in it; the hash is that of their paths
+//!     origin                the path of the repository
+//!     git/                  a private repository: config, HEAD, index; its objects are those of the user's repository
+//!     modules/<hash>/       the same for each submodule
+//!     tree/                 the files of the commit, as git checks them out
+//! ```
+//!
+//! Git writes only files that differ between the last commit and this one, so the scan reads only those. It compares
+//! every file with its index, and removes whatever it does not know: an edit of the tree never gets into a release. If
+//! git fails, all but the lock is removed and made anew. A run that was killed leaves nothing else behind: the lock is
+//! also open in the git that it started, so no two of them ever write.
+//!
+//! Nothing is written into the user's repository. Nothing in it is run: the private repository takes over no setting
+//! that names a program (`private_config`). Cutover fetches nothing either, but a partial clone lets git fetch the
+//! content that it lacks.
+
+mod near_name;
+mod private_config;
+mod private_repository;
+mod repository;
+mod submodules;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::cancel::Cancel;
+use crate::client::git::{FilterConfig, NoAnswer};
+use crate::disk::{self, Dir};
+use crate::error::{Error, SourceError};
+use crate::event::{Event, Observer};
+use crate::hash::Hash;
+use crate::path::Shown;
+
+use private_repository::{Order, PrivateRepository};
+use repository::Repository;
+
+/// The time between two attempts to take the lock.
+const LOCK_EVERY: Duration = Duration::from_millis(50);
+
+/// The names in the directory of a worktree.
+const ORIGIN: &[u8] = b"origin";
+const GIT: &[u8] = b"git";
+const TREE: &[u8] = b"tree";
+
+/// A commit that a user named.
+#[derive(Debug, Clone)]
+pub(crate) struct Revision {
+    repository: Repository,
+    /// The path of the source in the repository.
+    path: PathBuf,
+    /// The commit.
+    commit: String,
+}
+
+/// See the module's description. While it exists, no other deploy changes it.
+#[derive(Debug)]
+pub(crate) struct Worktree {
+    /// The files, absolute and without symlinks.
+    tree: PathBuf,
+    /// The directory of the user's checkout that the files are those of. None for a bare repository.
+    top: Option<PathBuf>,
+    /// The path of the source in both.
+    path: PathBuf,
+    /// The commit.
+    pub(crate) commit: String,
+    _lock: File,
+}
+
+impl Worktree {
+    /// Returns the source, which may not exist before a build has made it.
+    pub(crate) fn source(&self) -> PathBuf {
+        self.tree.join(&self.path)
+    }
+
+    /// Returns the source without symlinks. Refuses one that leads out of the worktree.
+    pub(crate) fn settled_source(&self) -> Result<PathBuf, Error> {
+        let missing = || {
+            let path = Shown(self.path.as_os_str().as_encoded_bytes()).to_string();
+            Error::from(SourceError::NotInCommit { path, commit: self.commit.clone() })
+        };
+        let source = self.source().canonicalize().map_err(|_| missing())?;
+        match source.starts_with(&self.tree) && source.is_dir() {
+            true => Ok(source),
+            false => Err(missing()),
+        }
+    }
+
+    /// Returns the place in the worktree of a file of the user's checkout.
+    pub(crate) fn counterpart(&self, file: &Path) -> Option<PathBuf> {
+        let directory = file.parent()?.canonicalize().ok()?;
+        let within = directory.strip_prefix(self.top.as_ref()?).ok()?;
+        Some(self.tree.join(within).join(file.file_name()?))
+    }
+}
+
+impl Revision {
+    /// Finds a commit in the repository around a source, by any name that git knows.
+    pub(crate) fn find(source: &Path, name: &str, cancel: &Cancel) -> Result<Revision, Error> {
+        let (repository, path) = Repository::around(source, cancel)?;
+        let commit = repository.resolve(name, cancel)?;
+        Ok(Revision { repository, path, commit })
+    }
+
+    /// Checks the commit out, into the worktree of its repository and source. Removes all files there that are not of
+    /// the commit, but those that a pattern of `keep` matches. Waits while another deploy uses the worktree.
+    pub(crate) fn check_out(
+        &self,
+        state_dir: &Path,
+        keep: &[String],
+        observer: &dyn Observer,
+        cancel: &Cancel,
+    ) -> Result<Worktree, Error> {
+        let place = Place::open(state_dir, &self.key())?;
+        let lock = place.lock(observer, cancel)?;
+        if place.top.stat(&place.name)?.is_none() {
+            place.remove_abandoned()?;
+        }
+        let text = format!("Checks out commit {} into `{}`", self.commit, place.path().display());
+        observer.observe(Event::Detail(text));
+        let work = || self.check_out_in(&place, keep, &lock, cancel);
+        let tree = match work() {
+            Err(Error::Source(SourceError::CheckoutFailed { .. }) | Error::Io { .. }) => {
+                observer.observe(Event::Detail("The worktree cannot be used: makes it anew".to_owned()));
+                place.top.remove_tree(&place.name)?;
+                work()
+            }
+            done => done,
+        }?;
+        let Revision { repository, path, commit } = self;
+        Ok(Worktree { tree, top: repository.top.clone(), path: path.clone(), commit: commit.clone(), _lock: lock })
+    }
+
+    /// Returns the name of the worktree.
+    fn key(&self) -> String {
+        let paths = [&self.repository.common, &self.path].map(|path| path.as_os_str().as_encoded_bytes());
+        Hash::of(&paths.join(&0)).to_string()[..20].to_owned()
+    }
+
+    fn check_out_in(&self, place: &Place, keep: &[String], lock: &File, cancel: &Cancel) -> Result<PathBuf, Error> {
+        let Revision { repository, commit, .. } = self;
+        let failed = |no_answer: NoAnswer| no_answer.into_error(|reason| place.failed(reason));
+        let (home, _) = place.top.ensure_dir(&place.name, 0o700)?;
+        let origin = repository.common.as_os_str().as_encoded_bytes();
+        if home.read(ORIGIN)?.is_none_or(|known| known != origin) {
+            home.replace(ORIGIN, origin)?;
+        }
+        // The mode of the release, if this is the source.
+        home.ensure_dir(TREE, 0o755)?;
+        let config = repository.config(cancel).map_err(failed)?;
+        let private = PrivateRepository { home: &home, name: GIT.to_vec(), tree: home.path_of(TREE) };
+        let tags = repository.tags(cancel).map_err(failed)?;
+        private.prepare(repository, &config, commit, &tags)?;
+        let order = Order { keep, lock, cancel };
+        private.check_out(commit, order).map_err(failed)?;
+        submodules::check_out(&private, repository, &home, order)?;
+        private.check_filters(&FilterConfig::of(&config), cancel)?;
+        private.tree.canonicalize().map_err(|error| Error::io("open", &private.tree, error))
+    }
+}
+
+/// The place of a worktree.
+struct Place {
+    /// `worktrees/`
+    top: Dir,
+    name: Vec<u8>,
+}
+
+impl Place {
+    fn open(state_dir: &Path, key: &str) -> Result<Place, Error> {
+        let path = state_dir.join("worktrees");
+        disk::create_private_path(&path)?;
+        // Git gets absolute paths.
+        let path = path.canonicalize().map_err(|error| Error::io("open", &path, error))?;
+        Ok(Place { top: Dir::open(&path)?, name: key.as_bytes().to_vec() })
+    }
+
+    fn path(&self) -> PathBuf {
+        self.top.path_of(&self.name)
+    }
+
+    fn failed(&self, reason: String) -> Error {
+        SourceError::CheckoutFailed { directory: self.path().display().to_string(), reason }.into()
+    }
+
+    fn lock(&self, observer: &dyn Observer, cancel: &Cancel) -> Result<File, Error> {
+        let name = lock_of(&self.name);
+        let mut is_told = false;
+        loop {
+            cancel.check()?;
+            let file = self.open_lock(&name)?;
+            let taken = disk::try_lock(&file).map_err(|errno| Error::io("lock", self.top.path_of(&name), errno))?;
+            // Somebody may have removed the state directory meanwhile.
+            if taken && self.is_there(&name, &file)? {
+                return Ok(file);
+            }
+            if !taken && !is_told {
+                let text = "Another deploy uses the worktree of this repository: waiting until it ends";
+                observer.observe(Event::Warning(text.to_owned()));
+                is_told = true;
+            }
+            std::thread::sleep(LOCK_EVERY);
+        }
+    }
+
+    fn open_lock(&self, name: &[u8]) -> Result<File, Error> {
+        if let Some(file) = self.top.open_file(name)? {
+            return Ok(file);
+        }
+        match self.top.create_file(name) {
+            // Another process may create it at the same moment.
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => {}
+            other => drop(other?),
+        }
+        let gone = || Error::io("open", self.top.path_of(name), rustix::io::Errno::NOENT);
+        self.top.open_file(name)?.ok_or_else(gone)
+    }
+
+    fn is_there(&self, name: &[u8], file: &File) -> Result<bool, Error> {
+        let own = disk::file_stat(file).map_err(|error| Error::io("look at", self.top.path_of(name), error))?;
+        Ok(self.top.stat(name)?.is_some_and(|stat| stat.inode == own.inode))
+    }
+
+    /// Removes the worktrees of repositories that are gone or were moved.
+    fn remove_abandoned(&self) -> Result<(), Error> {
+        for name in self.top.names()? {
+            if name.contains(&b'.') || name == self.name {
+                continue;
+            }
+            let origin = self.top.open_dir(&name).and_then(|home| home.read(ORIGIN)).ok().flatten();
+            let is_gone = |origin: Vec<u8>| {
+                use std::os::unix::ffi::OsStringExt;
+                let path = PathBuf::from(std::ffi::OsString::from_vec(origin));
+                path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+            };
+            if !origin.is_some_and(is_gone) {
+                continue;
+            }
+            let lock = self.open_lock(&lock_of(&name))?;
+            if disk::try_lock(&lock).unwrap_or(false) {
+                self.top.remove_tree(&name)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn lock_of(name: &[u8]) -> Vec<u8> {
+    [name, b".lock"].concat()
+}

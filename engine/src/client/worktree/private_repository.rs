@@ -1,0 +1,156 @@
+//! The private repository behind a worktree: it has the objects of the user's repository, and an index of its own.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use rustix::fs::CWD;
+
+use crate::cancel::Cancel;
+use crate::client::checkout;
+use crate::client::git::{self, Answer, ConfigValue, FilterConfig, NoAnswer};
+use crate::disk::Dir;
+use crate::error::{Error, SourceError};
+use crate::path::Shown;
+
+use super::private_config::private_config;
+use super::repository::Repository;
+
+/// The filter of Git LFS.
+const LFS: &str = "lfs";
+
+/// See the module's description.
+pub(super) struct PrivateRepository<'a> {
+    /// The directory that holds it.
+    pub(super) home: &'a Dir,
+    /// Its name there.
+    pub(super) name: Vec<u8>,
+    /// Its working directory, absolute.
+    pub(super) tree: PathBuf,
+}
+
+/// What all checkouts of a worktree have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Order<'a> {
+    /// Patterns of untracked files that stay.
+    pub(super) keep: &'a [String],
+    /// The lock that git holds too.
+    pub(super) lock: &'a File,
+    /// The request to stop.
+    pub(super) cancel: &'a Cancel,
+}
+
+impl PrivateRepository<'_> {
+    /// Returns its path.
+    pub(super) fn path(&self) -> PathBuf {
+        self.home.path_of(&self.name)
+    }
+
+    /// Makes its files what they should be. Removes the locks that a killed git left: no other one runs.
+    pub(super) fn prepare(
+        &self,
+        from: &Repository,
+        config: &[ConfigValue],
+        commit: &str,
+        tags: &[u8],
+    ) -> Result<(), Error> {
+        let (git, _) = self.home.ensure_dir(&self.name, 0o700)?;
+        for name in git.names()?.iter().filter(|name| name.ends_with(b".lock")) {
+            git.remove_tree(name)?;
+        }
+        git.ensure_dir(b"refs", 0o700)?;
+        let (objects, _) = git.ensure_dir(b"objects", 0o700)?;
+        let (objects_info, _) = objects.ensure_dir(b"info", 0o700)?;
+        let (info, _) = git.ensure_dir(b"info", 0o700)?;
+        let tree = self.tree.display().to_string();
+        put(&git, b"config", private_config(&from.format, &tree, config).as_bytes())?;
+        put(&git, b"packed-refs", tags)?;
+        put(&objects_info, b"alternates", &[from.objects.as_os_str().as_bytes(), b"\n"].concat())?;
+        let read = |name: &str| checkout::read(CWD, &from.common.join(name)).unwrap_or_default();
+        put(&info, b"attributes", &read("info/attributes"))?;
+        put(&info, b"exclude", &read("info/exclude"))?;
+        match read("shallow") {
+            none if none.is_empty() => drop(git.remove_file(b"shallow")?),
+            shallow => put(&git, b"shallow", &shallow)?,
+        }
+        if !git.read(b"HEAD")?.is_some_and(|head| git::is_commit(String::from_utf8_lossy(&head).trim_end())) {
+            git.replace(b"HEAD", format!("{commit}\n").as_bytes())?;
+        }
+        self.link_tree()
+    }
+
+    /// Makes the file `.git` of the working directory: a build asks git for its commit.
+    fn link_tree(&self) -> Result<(), Error> {
+        let link = format!("gitdir: {}\n", self.path().display());
+        let tree = Dir::open(&self.tree)?;
+        let is_file = self.tree.join(".git").symlink_metadata().is_ok_and(|metadata| metadata.is_file());
+        if is_file && tree.read(b".git")?.is_some_and(|known| known == link.as_bytes()) {
+            return Ok(());
+        }
+        tree.remove_tree(b".git")?;
+        tree.replace(b".git", link.as_bytes())
+    }
+
+    /// Makes the working directory the commit. Removes all else but what a pattern of `keep` matches.
+    pub(super) fn check_out(&self, commit: &str, order: Order<'_>) -> Result<(), NoAnswer> {
+        let change = || {
+            let command = git::change(&self.path(), &self.tree, order.lock);
+            command.map_err(|error| NoAnswer::Failed(error.to_string()))
+        };
+        let mut reset = change()?;
+        reset.args(["reset", "--hard", "-q", commit]);
+        git::run(reset, order.cancel)?.success()?;
+        let mut clean = change()?;
+        clean.args(["clean", "-ffdx", "-q"]);
+        clean.args(order.keep.iter().map(|pattern| format!("--exclude={pattern}")));
+        git::run(clean, order.cancel)?.success().map(drop)
+    }
+
+    /// Returns the paths of submodules with their commits.
+    pub(super) fn submodule_commits(&self, order: Order<'_>) -> Result<Vec<(String, String)>, NoAnswer> {
+        let text = self.ask(&["ls-files", "--stage", "-z"], order.cancel)?;
+        let entry = |line: &[u8]| {
+            // Mode, hash, stage, a tab and the path.
+            let (head, path) = std::str::from_utf8(line).ok()?.split_once('\t')?;
+            let mut words = head.split(' ');
+            (words.next() == Some("160000")).then_some(())?;
+            Some((path.to_owned(), words.next()?.to_owned()))
+        };
+        Ok(text.split(|&byte| byte == 0).filter_map(entry).collect())
+    }
+
+    /// Refuses files whose content needs a filter that does not run: a release would have their raw content.
+    pub(super) fn check_filters(&self, filters: &FilterConfig, cancel: &Cancel) -> Result<(), Error> {
+        let without = filters.own.iter().map(String::as_str).chain([LFS]);
+        for name in without.filter(|name| !filters.is_allowed(name)) {
+            // No attribute has a value with other characters.
+            if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
+                continue;
+            }
+            let found = self.ask(&["ls-files", "-z", "--", &format!(":(attr:filter={name})")], cancel);
+            let failed = |reason| {
+                Error::from(SourceError::CheckoutFailed { directory: self.tree.display().to_string(), reason })
+            };
+            let found = found.map_err(|no_answer| no_answer.into_error(failed))?;
+            if let Some(path) = found.split(|&byte| byte == 0).find(|path| !path.is_empty()) {
+                let (path, name) = (Shown(path).to_string(), name.to_owned());
+                return Err(SourceError::FilterMissing { path, name }.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn ask(&self, words: &[&str], cancel: &Cancel) -> Result<Vec<u8>, NoAnswer> {
+        let mut question = git::question_around(&self.tree);
+        question.env("GIT_DIR", self.path()).env("GIT_WORK_TREE", &self.tree).args(words.iter().map(OsStr::new));
+        git::run(question, cancel).and_then(Answer::success)
+    }
+}
+
+fn put(dir: &Dir, name: &[u8], content: &[u8]) -> Result<(), Error> {
+    match dir.read(name)? {
+        Some(known) if known == content => Ok(()),
+        _ => dir.replace(name, content),
+    }
+}
