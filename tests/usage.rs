@@ -333,7 +333,9 @@ Verbs:
   unlock    Let deploys in again, whoever keeps them out
   diff      Show what a deploy would change, or the differences between two releases
   ssh       Open a shell on the server, in the live release
+  log       List the runs on the server, or show what one of them did
   exec      Run a command on the server, in the live release
+  hooks     Show the hooks and checks of a stage
   help      Print this message or the help of the given subcommand(s)
 
 Options:

@@ -4,7 +4,8 @@ use clap::ValueEnum;
 use engine::shell::quoted;
 
 use crate::args::{
-    Args, CleanupArgs, DeployArgs, ExecArgs, GlobalArgs, SetupArgs, SshArgs, StatusArgs, UnlockArgs, Verb,
+    Args, CleanupArgs, DeployArgs, ExecArgs, GlobalArgs, HooksArgs, HooksVerb, SetupArgs, SshArgs, StatusArgs,
+    UnlockArgs, Verb,
 };
 use crate::words::{self, Word};
 
@@ -28,6 +29,9 @@ pub(crate) fn flags(args: &Args) -> String {
         Verb::Rollback(args) => (args.words(), &args.target.target),
         Verb::Log(args) => (args.words(), &args.target.target),
         Verb::Diff(args) => (args.words(), &args.target.target),
+        Verb::Hooks(HooksArgs { verb: HooksVerb::List(place) }) => {
+            (place.stage.as_deref().into_iter().collect(), &place.target.target)
+        }
         Verb::Agent(_) => (Vec::new(), &None),
     };
     let mut place = String::new();

@@ -100,7 +100,8 @@ impl Session<'_> {
         result
     }
 
-    fn print<T: Report>(&self, report: &T) -> Result<(), Failure> {
+    /// Prints the result of a verb.
+    pub(crate) fn print<T: Report>(&self, report: &T) -> Result<(), Failure> {
         match self.everywhere.output() {
             Output::Object => report::print(&report::object(report)?),
             Output::Events => report::print(&events::line("done", &report::object(report)?)),

@@ -172,6 +172,7 @@ impl<'a> Raw<'a> {
             transport: transport.or(value(keys.transport.as_ref())).unwrap_or_default(),
             ssh_config: self.ssh_config(keys)?,
             identity: everywhere.identity.as_ref().map(|path| environment.absolute(path)).or(identity),
+            host_keys: value(keys.host_key.as_ref()).unwrap_or_default(),
             home: environment.ssh_home.clone().unwrap_or_else(|| PathBuf::from("/")),
             user: environment.user.clone(),
             auth_sock: environment.auth_sock.clone(),
