@@ -14,6 +14,7 @@ mod layers;
 mod security;
 mod webhook;
 
+mod configured;
 mod json;
 mod output;
 mod usage;

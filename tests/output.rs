@@ -105,6 +105,7 @@ fn help_lists_the_verbs_and_the_exit_codes() {
       log       List the runs on the server, or show what one of them did
       exec      Run a command on the server, in the live release
       shared    List, put, get and edit files in `shared/`
+      hooks     Show the hooks and checks of a stage
       help      Print this message or the help of the given subcommand(s)
 
     Options:

@@ -336,6 +336,7 @@ Verbs:
   log       List the runs on the server, or show what one of them did
   exec      Run a command on the server, in the live release
   shared    List, put, get and edit files in `shared/`
+  hooks     Show the hooks and checks of a stage
   help      Print this message or the help of the given subcommand(s)
 
 Options:

@@ -63,9 +63,10 @@ impl<'a> Choice<'a> {
         table.check_variables()?;
         let (stage, keys, secrets) = (table.stage.map(|(name, _)| name), table.keys(), table.secrets());
         Ok(match target {
-            // `current_path` belongs to the stage's deploy path, and must not be pointed at another one.
+            // `current_path` belongs to the stage's deploy path, and `host_key` to its host.
             Some(target) => {
-                let keys = Keys { current_path: set.keys.current_path.clone(), ..keys };
+                let (current_path, host_key) = (set.keys.current_path.clone(), set.keys.host_key.clone());
+                let keys = Keys { current_path, host_key, ..keys };
                 Choice { stage, keys, secrets, named_by: NamedBy::Target(target) }
             }
             None => Choice { stage, keys, secrets, named_by: NamedBy::Table(table) },
@@ -190,7 +191,8 @@ impl<'a> Table<'a> {
         for keys in own.into_iter().flatten().map(|section| &section.keys) {
             let user = keys.user.as_ref().map(|user| ("user", user.line));
             let port = keys.port.as_ref().map(|port| ("port", port.line));
-            if let Some((key, line)) = user.or(port) {
+            let host_key = keys.host_key.as_ref().map(|key| ("host_key", key.line));
+            if let Some((key, line)) = user.or(port).or(host_key) {
                 let mistake = Mistake::new(line, format!("there is a `{key}` and no `host`"));
                 let hint = format!("Set `host`, or remove `{key}` to deploy to this machine");
                 return Err(self.failure(mistake.hint(hint)));

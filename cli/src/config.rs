@@ -117,6 +117,7 @@ fn read(file: &Path) -> io::Result<String> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::mistake::list;
 
     /// Returns an environment with two variables.
     pub(crate) fn variables() -> Variables {
@@ -145,6 +146,7 @@ pub(crate) mod tests {
             port = 2_222
             identity_file = "keys/deploy"
             ssh_config = "ssh_config"
+            host_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
             transport = "ssh2"
             agent_path = "/var/lib/cutover"
             source = "build"
@@ -181,16 +183,9 @@ pub(crate) mod tests {
             "[shop]\nhost = 'a'\n\nshared_dir = []",
             Err("line 4: there is no key `shared_dir` / Did you mean `shared_dirs`?"),
         );
-        check(
-            "[shop]\nbefore_upload.x = 1",
-            Err(concat!(
-                "line 2: there is no key `before_upload` / The keys are `deploy_path`, `current_path`, `host`, `user`, ",
-                "`port`, `identity_file`, `ssh_config`, `transport`, `agent_path`, `run_as`, `source`, `exclude`, `keep_releases`, ",
-                "`grace`, `spare`, `shared_dirs`, `shared_files`, `auto_shared`, `copy_paths`, `carry_over`, `writable_dirs`, ",
-                "`writable_mode`, `writable_group`, `hooks`, `checks`, `confirm`, `logs`, `secrets`, `webhook`, ",
-                "`webhook_secret` and `zstd_level`"
-            )),
-        );
+        let all = list(Keys::NAMES.iter().copied());
+        let expected = format!("line 2: there is no key `before_upload` / The keys are {all}");
+        check("[shop]\nbefore_upload.x = 1", Err(&expected));
         check("[[sharedfiles]]", Err("line 1: there is no key `sharedfiles` / Did you mean `shared_files`?"));
     }
 
@@ -271,6 +266,23 @@ pub(crate) mod tests {
                 "Use letters, digits and `_`, and begin with a letter or `_`, such as `APP_ENV`"
             )),
         );
+    }
+
+    #[test]
+    fn a_wrong_host_key_is_refused_with_its_line() {
+        const HINT: &str =
+            "Write the content of `/etc/ssh/ssh_host_ed25519_key.pub` on the server: `ssh-ed25519 AAAA…`";
+        let wrong = |text: &str, line: usize, reason: &str| {
+            let expected = format!("line {line}: `host_key` has no host key: {reason} / {HINT}");
+            check(&format!("host_key = {text}"), Err(&expected));
+        };
+        wrong("'SHA256:+DiY3'", 1, "it is a fingerprint, and the whole key is needed");
+        wrong("'web1 ssh-ed25519 AAAA'", 1, "it does not begin with a kind of key, such as `ssh-ed25519`");
+        wrong("[\n 'ssh-ed25519 AAAA',\n]", 2, "its key is cut off or damaged");
+        const EXPECTED: &str =
+            "line 1: `host_key` must be a host key, such as `\"ssh-ed25519 AAAA…\"`, or a list of them";
+        check("host_key = []", Err(EXPECTED));
+        check("host_key = 1", Err(EXPECTED));
     }
 
     #[test]

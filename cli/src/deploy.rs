@@ -1,7 +1,6 @@
 //! `cutover deploy`: makes a release of the source and switches to it.
 
 use engine::DeployRequest;
-use engine::DeployRequest;
 use engine::release::ReleaseId;
 use engine::report::{self, ChangesReport, DeployReport, DeployState, MakingReport, ReuseReport};
 

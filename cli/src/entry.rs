@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use engine::host_key::{HostKey, HostKeyError};
 use engine::link::Link;
 use engine::target::{HookEdits, Transport};
 use toml::Spanned;
@@ -205,6 +206,22 @@ impl<'a> Entry<'a> {
             }
             Ok(path)
         })
+    }
+
+    /// Reads one host key, or several.
+    pub(crate) fn host_keys(&self) -> Result<Vec<HostKey>, Mistake> {
+        const WHAT: &str = "a host key, such as `\"ssh-ed25519 AAAA…\"`, or a list of them";
+        let read = |item: &Entry<'a>| {
+            item.string(WHAT)?.parse().map_err(|error: HostKeyError| {
+                item.mistake(format!("`{}` has no host key: {error}", self.name))
+                    .hint("Write the content of `/etc/ssh/ssh_host_ed25519_key.pub` on the server: `ssh-ed25519 AAAA…`")
+            })
+        };
+        if self.value.get_ref().as_str().is_some() {
+            return read(self).map(|key| vec![key]);
+        }
+        let keys = self.list_of(WHAT, read)?;
+        if keys.is_empty() { Err(self.expected(WHAT)) } else { Ok(keys) }
     }
 
     /// Reads the names of variables whose values no output may show.

@@ -288,6 +288,11 @@ fn of_login(hint: &LoginHint) -> String {
             quoted(file)
         ),
         LoginHint::ChangeHostKey => "Do not connect. Give the server a new host key, and make that one known".into(),
+        LoginHint::ComparePinnedKey => {
+            "Someone may be intercepting the connection. If you know that the server has a new key, compare it on the \
+             server with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub`, and put it into `host_key`"
+                .into()
+        }
         LoginHint::UseKey => {
             "Add your public key to `~/.ssh/authorized_keys` there, name a key with `--identity FILE`, or \
              start an ssh-agent"

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use engine::check::Check;
 use engine::hook::Hook;
+use engine::host_key::HostKey;
 use engine::link::Link;
 use engine::path::RelativePath;
 use engine::shared_path::SharedPath;
@@ -27,6 +28,7 @@ keys! {
     user: String = |entry| entry.word(|word| destination::check_word("user", word)),
     port: u16 = |entry| entry.number("a port from 1 to 65535"),
     identity_file: String = Entry::path,
+    host_key: Vec<HostKey> = Entry::host_keys,
     ssh_config: String = Entry::path,
     transport: Transport = Entry::transport,
     agent_path: String = Entry::absolute_path,

@@ -45,6 +45,7 @@ mod cleanup;
 mod deploy;
 mod diff;
 mod exec;
+mod hooks;
 mod lock;
 mod log;
 mod pin;
@@ -121,6 +122,7 @@ fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Failure> {
         Verb::Lock(args) => lock::run(&session, args),
         Verb::Unlock(args) => lock::unlock(&session, args),
         Verb::Diff(args) => diff::run(&session, args),
+        Verb::Hooks(args) => hooks::run(&session, args),
         Verb::Ssh(args) => ssh::run(&session, args),
         Verb::Log(args) => log::run(&session, args),
         Verb::Exec(args) => return exec::run(&session, args).map(ExitCode::from),

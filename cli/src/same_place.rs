@@ -4,8 +4,8 @@ use clap::ValueEnum;
 use engine::shell::quoted;
 
 use crate::args::{
-    Args, CleanupArgs, DeployArgs, ExecArgs, GlobalArgs, SetupArgs, SharedArgs, SharedCommand, SshArgs, StatusArgs,
-    UnlockArgs, Verb,
+    Args, CleanupArgs, DeployArgs, ExecArgs, GlobalArgs, HooksArgs, HooksVerb, SetupArgs, SharedArgs, SharedCommand,
+    SshArgs, StatusArgs, UnlockArgs, Verb,
 };
 use crate::words::{self, Word};
 
@@ -35,6 +35,9 @@ pub(crate) fn flags(args: &Args) -> String {
         Verb::Shared(SharedArgs { command }) => {
             let (words, target) = command.stage();
             (words.into_iter().collect(), target)
+        }
+        Verb::Hooks(HooksArgs { verb: HooksVerb::List(place) }) => {
+            (place.stage.as_deref().into_iter().collect(), &place.target.target)
         }
         Verb::Agent(_) => (Vec::new(), &None),
     };

@@ -110,7 +110,7 @@ impl Session<'_> {
         result
     }
 
-    /// Prints a result.
+    /// Prints the result of a verb.
     pub(crate) fn print<T: Report>(&self, report: &T) -> Result<(), Failure> {
         match self.everywhere.output() {
             Output::Object => report::print(&report::object(report)?),

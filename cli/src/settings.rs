@@ -182,6 +182,7 @@ impl<'a> Raw<'a> {
             transport: transport.or(value(keys.transport.as_ref())).unwrap_or_default(),
             ssh_config: self.ssh_config(keys)?,
             identity: everywhere.identity.as_ref().map(|path| environment.absolute(path)).or(identity),
+            host_keys: value(keys.host_key.as_ref()).unwrap_or_default(),
             home: environment.ssh_home.clone().unwrap_or_else(|| PathBuf::from("/")),
             user: environment.user.clone(),
             auth_sock: environment.auth_sock.clone(),
@@ -425,7 +426,7 @@ mod tests {
         let text = "keep_releases = 3\nexclude = ['a']\n[shop]\ndeploy_path = '/srv/shop'\nkeep_releases = 4";
         let settings = resolve_with(text, ("shop", ""), &["keep_releases=5", "exclude=['b', 'c']"]).unwrap();
         assert_eq!(settings.policy.keep_releases, 5);
-        assert_eq!(settings.exclude, ["b", "c"]);
+        assert_eq!(settings.source.exclude, ["b", "c"]);
         let there = |text: &str, target: &str, set: &[&str]| {
             resolve_with(text, ("", target), set).map(|settings| settings.target.destination.to_string())
         };
@@ -442,7 +443,7 @@ mod tests {
                 .into())
         );
         let settings = resolve_with(text, ("shop", ""), &["source=build", "ssh_config=x"]).unwrap();
-        assert_eq!(settings.source.as_os_str(), "/work/sub/build");
+        assert_eq!(settings.source.directory.as_os_str(), "/work/sub/build");
         assert_eq!(settings.target.reach.ssh_config, Some("/work/sub/x".into()));
         let shared = resolve_with(text, ("shop", ""), &["shared_dirs=['a']", "shared_files=['a/b']"]).map(|_| ());
         assert_eq!(

@@ -14,6 +14,7 @@ pub mod error;
 pub mod event;
 pub mod hash;
 pub mod hook;
+pub mod host_key;
 pub mod http;
 pub mod journal;
 pub mod link;

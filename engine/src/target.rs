@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::ask::Answers;
+use crate::host_key::HostKey;
 use crate::link::Link;
 use crate::path::RelativePath;
 use crate::server::Server;
@@ -88,6 +89,8 @@ pub struct Reach {
     pub ssh_config: Option<PathBuf>,
     /// A private key to try first.
     pub identity: Option<PathBuf>,
+    /// The keys of which the server must show one. Empty: `known_hosts` decides.
+    pub host_keys: Vec<HostKey>,
     /// The local user's home directory, as the system knows it: `ssh` ignores `HOME`.
     pub home: PathBuf,
     /// The local user's name.

@@ -335,6 +335,8 @@ pub enum LoginHint {
     },
     /// Give the server a new host key.
     ChangeHostKey,
+    /// Compare the key with the server's own, and pin that one if it was changed on purpose.
+    ComparePinnedKey,
     /// Use a key that the server accepts.
     UseKey,
     /// Load a key with a passphrase into an SSH agent.

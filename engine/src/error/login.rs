@@ -49,6 +49,16 @@ pub enum LoginError {
         /// The file that revokes it.
         file: PathBuf,
     },
+    /// The server shows none of the pinned keys.
+    #[error("`{host}` shows {}, and pinned is {pinned}", shown_key(.shown.as_deref()))]
+    HostKeyNotPinned {
+        /// The name of the server.
+        host: String,
+        /// The kind of the key that the server showed, and `SHA256:…`, if they are known.
+        shown: Option<String>,
+        /// The same of the pinned keys.
+        pinned: String,
+    },
     /// The server accepted no key.
     #[error("{server} refused the login of `{user}`")]
     Refused {
@@ -92,6 +102,7 @@ impl LoginError {
             LoginError::HostKeyUnknown { .. }
             | LoginError::HostKeyChanged { .. }
             | LoginError::HostKeyRevoked { .. }
+            | LoginError::HostKeyNotPinned { .. }
             | LoginError::Refused { .. } => Kind::Refused,
         }
     }
@@ -105,6 +116,7 @@ impl LoginError {
             LoginError::HostKeyChanged { host, file, .. } => {
                 Some(LoginHint::ForgetHostKey { host: host.clone(), file: file.display().to_string() })
             }
+            LoginError::HostKeyNotPinned { .. } => Some(LoginHint::ComparePinnedKey),
             LoginError::HostKeyRevoked { .. } => Some(LoginHint::ChangeHostKey),
             LoginError::Refused { remedy, .. } => Some(remedy.hint()),
             LoginError::SshConfig { .. } => None,
@@ -112,6 +124,10 @@ impl LoginError {
             LoginError::NeedsOpenssh(_) => Some(LoginHint::InstallOpenssh),
         }
     }
+}
+
+fn shown_key(shown: Option<&str>) -> String {
+    shown.map_or_else(|| "another host key".to_owned(), |shown| format!("the host key {shown}"))
 }
 
 /// The way out of a refused login.

@@ -135,6 +135,8 @@ pub(super) struct KnownSettings {
     pub(super) user_files: Vec<PathBuf>,
     /// The system's `known_hosts` files.
     pub(super) global_files: Vec<PathBuf>,
+    /// Whether a command prints further keys, for the system's `ssh`.
+    pub(super) has_command: bool,
     /// The treatment of a server that is not listed.
     pub(super) strictness: Strictness,
     /// Whether the name of a new server is hashed.

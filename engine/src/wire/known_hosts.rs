@@ -16,6 +16,7 @@ use ssh2::{CheckResult, KnownHostFileKind, Session};
 
 use crate::disk::{self, TextFile};
 use crate::error::Error;
+use crate::host_key::HostKey;
 use crate::wire::key_file::kind;
 use crate::wire::ssh_config::matches_list;
 
@@ -73,6 +74,16 @@ impl KnownHost {
             }
         }
         Ok(known)
+    }
+
+    /// Returns pinned keys as the only ones that the server may show.
+    pub(super) fn pinned(keys: &[HostKey]) -> KnownHost {
+        let key = |key: &HostKey| KnownKey {
+            algorithm: key.algorithm().to_owned(),
+            text: key.base64(),
+            file: PathBuf::new(),
+        };
+        KnownHost { keys: keys.iter().map(key).collect(), ..KnownHost::default() }
     }
 
     /// Returns the kinds of the listed keys.

@@ -14,6 +14,7 @@ pub(crate) mod last_byte;
 pub(crate) mod message;
 
 mod connect;
+mod pinned;
 pub(crate) mod pipe;
 
 mod bootstrap;

@@ -25,12 +25,14 @@ use crate::ask::Answers;
 use crate::askpass::{Desk, VARIABLE};
 use crate::cancel::Cancel;
 use crate::error::{Error, ReachError};
+use crate::host_key::HostKey;
 use crate::path::shown_lines;
 use crate::server::Server;
 use crate::target::{Reach, SshDestination};
 use crate::wire::greeting::timespec;
 use crate::wire::host_settings::{HostSettings, Need, Strictness};
 use crate::wire::login::{Exit, GREETING_TIMEOUT, LINGER, Login, Process, RemoteCommand, Tail};
+use crate::wire::pinned::{self, PinnedKeys};
 
 /// The exit status with which `ssh` reports its own failure.
 const FAILED: i32 = 255;
@@ -43,6 +45,10 @@ const PERSON: Duration = Duration::from_secs(600);
 /// A login through the system's `ssh`. Only the first command shows whether it works.
 pub(super) struct OpensshLogin {
     arguments: Vec<OsString>,
+    /// The keys of which the server must show one, if any are pinned.
+    host_keys: Vec<HostKey>,
+    /// Whether `ssh_config` names a command that prints host keys, as far as is known.
+    has_host_key_command: bool,
     /// The feature that requires `ssh`, or nothing if the user chose it.
     need: Option<Need>,
     /// The person to ask, and the interrupt of a question.
@@ -94,7 +100,10 @@ impl OpensshLogin {
         }
         add(["--".into(), destination.host.clone().into()]);
         let server = settings.map_or_else(|| destination.server(), |settings| settings.server.clone());
-        OpensshLogin { arguments, need, asks, askpass: askpass_program(&reach.program), server }
+        let askpass = askpass_program(&reach.program);
+        let has_host_key_command = settings.is_none_or(|settings| settings.known.has_command);
+        let host_keys = reach.host_keys.clone();
+        OpensshLogin { arguments, host_keys, has_host_key_command, need, asks, askpass, server }
     }
 }
 
@@ -130,6 +139,9 @@ fn existing(identity: &Path) -> PathBuf {
 impl Login for OpensshLogin {
     fn run(&mut self, command: &str) -> Result<RemoteCommand, Error> {
         let mut ssh = Command::new("ssh");
+        let pinned = PinnedKeys::write(&self.host_keys)?;
+        // The first value of an option counts.
+        ssh.args(pinned.iter().flat_map(|pinned| pinned.options(self.has_host_key_command)));
         ssh.args(&self.arguments).arg(command);
         ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         ssh.process_group(0);
@@ -158,6 +170,7 @@ impl Login for OpensshLogin {
             process: Box::new(OpensshProcess {
                 child,
                 _desk: desk,
+                _pinned: pinned,
                 stderr: StderrReader::start(OwnedFd::from(stderr).into()).map_err(failed)?,
             }),
         })
@@ -173,6 +186,9 @@ impl Login for OpensshLogin {
 
     fn failure(&self, exit: &Exit) -> Option<Error> {
         (exit.status == Some(FAILED)).then(|| {
+            if let Some(error) = pinned::judge(exit, &self.server.name, &self.host_keys) {
+                return error;
+            }
             Error::from(ReachError::OpensshFailed { server: self.server.clone(), output: shown_lines(&exit.stderr) })
         })
     }
@@ -182,6 +198,8 @@ struct OpensshProcess {
     child: Child,
     /// Takes its questions as long as it runs.
     _desk: Option<Desk>,
+    /// Open until `ssh` has read it.
+    _pinned: Option<PinnedKeys>,
     stderr: StderrReader,
 }
 

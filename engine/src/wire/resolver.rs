@@ -116,6 +116,7 @@ impl<'a> Resolver<'a> {
         Ok(KnownSettings {
             user_files: self.files("userknownhostsfile", &["~/.ssh/known_hosts", "~/.ssh/known_hosts2"]),
             global_files: self.files("globalknownhostsfile", &system),
+            has_command: self.values.get("knownhostscommand").is_some(),
             strictness: self.values.get("stricthostkeychecking").map_or(Ok(Strictness::Refuse), strictness)?,
             hashes_names: self.is_on("hashknownhosts")?,
             name,

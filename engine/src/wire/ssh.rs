@@ -31,6 +31,7 @@ use crate::wire::host_settings::{HostSettings, Need, Strictness};
 use crate::wire::key_file::kind;
 use crate::wire::known_hosts::{self, KnownHost, Verdict};
 use crate::wire::login::{Login, RemoteCommand};
+use crate::wire::pinned;
 use crate::wire::preface::{Preface, is_busy};
 use crate::wire::pump::{self, KeepAlive, Line};
 use crate::wire::steps::{STEP_TIMEOUT, Steps, wait_a_moment};
@@ -102,8 +103,12 @@ impl SshLogin {
         observer: &dyn Observer,
         cancel: &Cancel,
     ) -> Result<SshLogin, Setback> {
-        let files = settings.known.files();
-        let known = KnownHost::read(files, &settings.known.name, settings.known.plain_name.as_deref())?;
+        let known = if reach.host_keys.is_empty() {
+            let files = settings.known.files();
+            KnownHost::read(files, &settings.known.name, settings.known.plain_name.as_deref())?
+        } else {
+            KnownHost::pinned(&reach.host_keys)
+        };
         if let (true, Some(need)) = (known.is_empty(), authority(&known)) {
             return Err(Setback::NeedsOpenssh(need));
         }
@@ -240,6 +245,11 @@ impl SshLogin {
         let algorithm = kind(key);
         let fingerprint = known_hosts::fingerprint(sha256);
         let verdict = known.check(key);
+        if !reach.host_keys.is_empty() {
+            let shown = Some(format!("{algorithm} {fingerprint}"));
+            let wrong = || Setback::Failed(pinned::not_pinned(destination.host.clone(), shown, &reach.host_keys));
+            return if verdict == Verdict::Known { Ok(()) } else { Err(wrong()) };
+        }
         if let (Verdict::Unknown | Verdict::Changed(_), Some(need)) = (&verdict, authority(known)) {
             return Err(Setback::NeedsOpenssh(need));
         }

@@ -1,0 +1,197 @@
+//! `cutover hooks list`: shows the hooks and checks of a stage, in the order of a deploy. It asks no server.
+
+use std::time::Duration;
+
+use engine::check::{Check, CheckFrom, Probe};
+use engine::hook::{Command, Hook, HookPhase, OnError, Shell, When};
+use engine::procedure::Procedure;
+use serde::Serialize;
+
+use crate::args::{HooksArgs, HooksVerb, PlaceArgs};
+use crate::color::Palette;
+use crate::failure::{Failure, printable};
+use crate::report::Report;
+use crate::session::Session;
+
+/// The text in the place of a secret.
+const MASK: &str = "***";
+
+pub(crate) fn run(session: &Session<'_>, args: &HooksArgs) -> Result<(), Failure> {
+    match &args.verb {
+        HooksVerb::List(place) => list(session, place),
+    }
+}
+
+fn list(session: &Session<'_>, args: &PlaceArgs) -> Result<(), Failure> {
+    session.print(&HooksReport::new(&session.settings(&args.place()?)?.procedure))
+}
+
+/// The hooks and checks of a stage.
+#[derive(Debug, Serialize)]
+struct HooksReport {
+    hooks: Vec<HookReport>,
+    checks: Vec<CheckReport>,
+}
+
+/// A hook.
+#[derive(Debug, Serialize)]
+struct HookReport {
+    name: String,
+    phase: HookPhase,
+    run: String,
+    when: When,
+    timeout: Option<u64>,
+    halt_on_error: bool,
+    on_error: OnError,
+    cwd: Option<String>,
+    /// The names alone: a value may be a secret.
+    env: Vec<String>,
+    shell: String,
+    on_rollback: bool,
+    if_changed: Vec<String>,
+    migration: bool,
+    once: bool,
+}
+
+/// A check.
+#[derive(Debug, Serialize)]
+struct CheckReport {
+    name: String,
+    from: CheckFrom,
+    url: Option<String>,
+    run: Option<String>,
+    retries: u32,
+    interval: u64,
+    timeout: Option<u64>,
+}
+
+impl HooksReport {
+    fn new(procedure: &Procedure) -> HooksReport {
+        let mut hooks: Vec<&Hook> = procedure.hooks.iter().collect();
+        hooks.sort_by_key(|hook| hook.phase);
+        let masked = |text: &str| {
+            let mask = |text: String, secret: &String| text.replace(secret.as_str(), MASK);
+            procedure.secrets.iter().fold(text.to_owned(), mask)
+        };
+        HooksReport {
+            hooks: hooks.into_iter().map(|hook| HookReport::new(hook, masked)).collect(),
+            checks: procedure.checks.iter().map(|check| CheckReport::new(check, masked)).collect(),
+        }
+    }
+}
+
+impl HookReport {
+    fn new(hook: &Hook, masked: impl Fn(&str) -> String) -> HookReport {
+        let Command { run, shell, cwd, env, timeout } = &hook.command;
+        HookReport {
+            name: hook.name.clone(),
+            phase: hook.phase,
+            run: masked(run),
+            when: hook.when,
+            timeout: timeout.as_ref().map(Duration::as_secs),
+            halt_on_error: hook.halt_on_error,
+            on_error: hook.on_error,
+            cwd: cwd.clone(),
+            env: env.keys().cloned().collect(),
+            shell: match shell {
+                Shell::Plain => "plain".to_owned(),
+                Shell::Login => "login".to_owned(),
+                Shell::Path(path) => path.clone(),
+            },
+            on_rollback: hook.on_rollback,
+            if_changed: hook.if_changed.clone(),
+            migration: hook.migration,
+            once: hook.once,
+        }
+    }
+
+    /// Returns the conditions and consequences that are not the usual ones.
+    fn notes(&self) -> String {
+        let mut notes: Vec<String> = Vec::new();
+        let mut note = |is_so: bool, text: &str| notes.extend(is_so.then(|| text.to_owned()));
+        note(self.when == When::First, "on the first deploy");
+        note(self.when == When::AfterFirst, "not on the first deploy");
+        note(self.migration, "migration");
+        note(self.on_rollback, "also on a rollback");
+        note(self.once, "on one server");
+        note(!self.halt_on_error, "may fail");
+        note(self.on_error == OnError::Keep, "a failure keeps the release");
+        if !self.if_changed.is_empty() {
+            notes.push(format!("if {} changed", self.if_changed.join(", ")));
+        }
+        notes.join("; ")
+    }
+}
+
+impl CheckReport {
+    fn new(check: &Check, masked: impl Fn(&str) -> String) -> CheckReport {
+        let (url, run, timeout) = match &check.probe {
+            Probe::Http(page) => (Some(masked(&page.url)), None, Some(page.timeout)),
+            Probe::Command(command) => (None, Some(masked(&command.run)), command.timeout),
+        };
+        CheckReport {
+            name: check.name.clone(),
+            from: check.from,
+            url,
+            run,
+            retries: check.retries,
+            interval: check.interval.as_secs(),
+            timeout: timeout.as_ref().map(Duration::as_secs),
+        }
+    }
+
+    fn notes(&self) -> String {
+        let from = match self.from {
+            CheckFrom::Client => "from here",
+            CheckFrom::Server => "from the server",
+        };
+        match self.retries {
+            0 => from.to_owned(),
+            1 => format!("{from}; 2 tries"),
+            retries => format!("{from}; {} tries", u64::from(retries) + 1),
+        }
+    }
+}
+
+impl Report for HooksReport {
+    const ANSWERS: bool = true;
+
+    fn text(&self, palette: Palette, _: bool) -> String {
+        if self.hooks.is_empty() && self.checks.is_empty() {
+            return "There are no hooks and no checks\n".to_owned();
+        }
+        let hooks = self.hooks.iter().map(|hook| [hook.phase.name(), &hook.name, &hook.run, &hook.notes()].map(cell));
+        let check = |check: &CheckReport| {
+            let asks = check.url.as_deref().or(check.run.as_deref()).unwrap_or_default();
+            ["check", &check.name, asks, &check.notes()].map(cell)
+        };
+        let (mut before, after): (Vec<_>, Vec<_>) =
+            hooks.zip(&self.hooks).partition(|(_, hook)| hook.phase <= HookPhase::AfterSwitch);
+        // The checks come between a switch and the hooks that follow a success.
+        let rows = before.drain(..).map(|(row, _)| row);
+        let rows = rows.chain(self.checks.iter().map(check)).chain(after.into_iter().map(|(row, _)| row));
+        table(&rows.collect::<Vec<_>>(), palette)
+    }
+}
+
+/// Returns the first line of a text, without anything that could move the cursor.
+fn cell(text: &str) -> String {
+    let mut lines = text.trim().lines();
+    let first = printable(lines.next().unwrap_or_default());
+    if lines.next().is_some() { format!("{first} …") } else { first }
+}
+
+fn table(rows: &[[String; 4]], palette: Palette) -> String {
+    let heads = ["PHASE", "NAME", "RUNS", "NOTES"].map(str::to_owned);
+    let width = |column: usize| {
+        let cells = rows.iter().chain([&heads]).map(|row| row[column].chars().count());
+        cells.max().unwrap_or_default()
+    };
+    let widths: [usize; 4] = std::array::from_fn(width);
+    let line = |row: &[String; 4]| {
+        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    let rows: String = rows.iter().map(|row| format!("{}\n", line(row))).collect();
+    format!("{}\n{rows}", palette.strong(line(&heads)))
+}

@@ -1,0 +1,124 @@
+//! Values of the configuration, as the program reads them: variables, `--set`, the list of hooks.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Runs the program in a directory, with the variables of a client.
+fn cutover(directory: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+    command.current_dir(directory).args(arguments).arg("--state-dir").arg(directory.join("state"));
+    command.env("APP_NAME", "shop").env("CHAT_TOKEN", "s3cret-token").env_remove("NOT_SET");
+    command.output().unwrap()
+}
+
+/// Checks the last lines of a failure, in which DIR is the directory.
+#[track_caller]
+fn refused(directory: &Path, arguments: &[&str], expected: &str) {
+    let output = cutover(directory, arguments);
+    let said = String::from_utf8(output.stderr).unwrap().replace(directory.to_str().unwrap(), "DIR");
+    assert_eq!((output.status.code(), said.trim_end()), (Some(2), expected));
+}
+
+#[test]
+fn a_variable_leads_to_the_deploy_path_and_set_leads_elsewhere() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().canonicalize().unwrap();
+    fs::write(
+        directory.join("cutover.toml"),
+        "[a]\ndeploy_path = '${APP_NAME}'\n[b]\ndeploy_path = '/srv/${NOT_SET}'\n",
+    )
+    .unwrap();
+    assert!(cutover(&directory, &["setup", "a"]).status.success());
+    assert!(directory.join("shop/releases").is_dir());
+    refused(
+        &directory,
+        &["setup", "b"],
+        "Error: `DIR/cutover.toml` line 4: the environment variable `NOT_SET` is not set, or is empty\n\
+         Hint: Set it, or give a default: `${NOT_SET:-default}`",
+    );
+    assert!(cutover(&directory, &["setup", "b", "--set", "deploy_path=elsewhere"]).status.success());
+    assert!(directory.join("elsewhere/releases").is_dir());
+}
+
+#[test]
+fn set_needs_no_config() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().canonicalize().unwrap();
+    assert!(cutover(&directory, &["setup", "--set", "deploy_path=site"]).status.success());
+    assert!(directory.join("site/releases").is_dir());
+    let refused = |word: &str, expected: &str| refused(&directory, &["setup", "--set", word], expected);
+    refused("keep_release=3", "Error: `--set`: there is no key `keep_release`\nHint: Did you mean `keep_releases`?");
+    refused("keep_releases=0", "Error: `--set`: `keep_releases` must be a whole number of at least 1");
+    refused(
+        "keep_releases",
+        "Error: `--set`: `keep_releases` has no `=`\nHint: Write `--set KEY=VALUE`, such as `--set keep_releases=5`",
+    );
+}
+
+const HOOKS: &str = r#"
+[[hooks]]
+name = "migrate"
+phase = "before_switch"
+run = "php artisan migrate --force"
+migration = true
+
+[[hooks]]
+name = "assets"
+phase = "build"
+run = "npm ci\nnpm run build"
+if_changed = ["package-lock.json", "assets/**"]
+
+[[checks]]
+name = "health"
+url = "https://shop.example.com/health?token=${CHAT_TOKEN}"
+retries = 5
+
+[production]
+deploy_path = "/srv/shop"
+
+[[production.hooks]]
+name = "restart"
+phase = "after_switch"
+run = "sudo systemctl restart shop"
+
+[[production.hooks]]
+name = "notify"
+phase = "after_deploy"
+run = 'curl -H "X-Token: $TOKEN" https://chat.example.com'
+env = { TOKEN = "${CHAT_TOKEN}" }
+halt_on_error = false
+"#;
+
+#[test]
+fn hooks_are_listed_in_the_order_of_a_deploy_and_show_no_secret() {
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("cutover.toml"), HOOKS).unwrap();
+    let output = cutover(place.path(), &["hooks", "list", "production"]);
+    assert!(output.status.success(), "{output:?}");
+    insta::assert_snapshot!(String::from_utf8(output.stdout).unwrap(), @r#"
+    PHASE          NAME     RUNS                                                NOTES
+    build          assets   npm ci …                                            if package-lock.json, assets/** changed
+    before_switch  migrate  php artisan migrate --force                         migration
+    after_switch   restart  sudo systemctl restart shop                         also on a rollback
+    check          health   https://shop.example.com/health?token=***           from here; 6 tries
+    after_deploy   notify   curl -H "X-Token: $TOKEN" https://chat.example.com  may fail
+    "#);
+    let output = cutover(place.path(), &["hooks", "list", "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let hooks: Vec<&str> =
+        json["hooks"].as_array().unwrap().iter().map(|hook| hook["name"].as_str().unwrap()).collect();
+    assert_eq!(hooks, ["assets", "migrate", "restart", "notify"]);
+    assert_eq!(json["hooks"][0]["phase"], "build");
+    assert_eq!(json["hooks"][3]["env"], serde_json::json!(["TOKEN"]));
+    assert_eq!(json["checks"][0]["url"], "https://shop.example.com/health?token=***");
+    assert!(!String::from_utf8(output.stdout).unwrap().contains("s3cret-token"));
+    assert!(!place.path().join("state").exists());
+}
+
+#[test]
+fn a_place_without_hooks_says_so() {
+    let place = tempfile::tempdir().unwrap();
+    let output = cutover(place.path(), &["hooks", "list", "--target", "/srv/site"]);
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "There are no hooks and no checks\n");
+}
