@@ -18,7 +18,7 @@ use crate::duration;
 use crate::keys;
 
 pub(crate) use self::global::GlobalArgs;
-pub(crate) use self::hooks::{HooksArgs, HooksVerb};
+pub(crate) use self::hooks::{HooksArgs, HooksVerb, RunHookArgs};
 pub(crate) use self::lock::{AcquireArgs, LockArgs, LockVerb, TakeLockArgs, UnlockArgs};
 pub(crate) use self::place::{PlaceArgs, TargetArg};
 pub(crate) use self::release::{DiffArgs, PinArgs, ReleaseArgs, RollbackArgs, SwitchArgs};
@@ -284,6 +284,9 @@ pub(crate) struct DeployArgs {
     /// List every directory and hash every file, instead of relying on the last scan
     #[arg(long)]
     pub(crate) paranoid: bool,
+    /// Run no hooks, neither here nor on the server
+    #[arg(long)]
+    pub(crate) skip_hooks: bool,
     /// Keep a release this long after it was last live [default: `grace` of the config, then 60s]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub(crate) grace: Option<Duration>,

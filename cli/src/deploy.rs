@@ -25,7 +25,11 @@ pub(crate) fn run(session: &Session<'_>, args: &DeployArgs) -> Result<(), Failur
 }
 
 fn prepare(session: &Session<'_>, args: &DeployArgs) -> Result<(Settings, DeployRequest), Failure> {
-    let settings = session.settings(&args.place.place()?)?.with_grace(args.grace).with_lock(args.lock.request());
+    let settings = session
+        .settings(&args.place.place()?)?
+        .with_grace(args.grace)
+        .with_lock(args.lock.request())
+        .without_hooks_if(args.skip_hooks);
     let given = args.source.as_ref().map(|source| session.environment.absolute(source));
     let mut source = settings.source.clone();
     source.directory = given.unwrap_or(source.directory);

@@ -1,4 +1,4 @@
-//! `cutover hooks list`: shows the hooks and checks of a stage, in the order of a deploy. It asks no server.
+//! `cutover hooks`: shows the hooks and checks of a stage in the order of a deploy, or runs one of them.
 
 use std::time::Duration;
 
@@ -7,11 +7,13 @@ use engine::hook::{Command, Hook, HookPhase, OnError, Shell, When};
 use engine::procedure::Procedure;
 use serde::Serialize;
 
-use crate::args::{HooksArgs, HooksVerb, PlaceArgs};
+use crate::args::{HooksArgs, HooksVerb, PlaceArgs, RunHookArgs};
 use crate::color::Palette;
 use crate::failure::{Failure, printable};
+use crate::mistake::{self, nearest};
 use crate::report::Report;
 use crate::session::Session;
+use crate::tally::Verbosity;
 
 /// The text in the place of a secret.
 const MASK: &str = "***";
@@ -19,7 +21,29 @@ const MASK: &str = "***";
 pub(crate) fn run(session: &Session<'_>, args: &HooksArgs) -> Result<(), Failure> {
     match &args.verb {
         HooksVerb::List(place) => list(session, place),
+        HooksVerb::Run(args) => run_one(session, args),
     }
+}
+
+fn run_one(session: &Session<'_>, args: &RunHookArgs) -> Result<(), Failure> {
+    let settings = session.settings(&args.place.place()?)?.with_lock(args.lock.request());
+    let hooks = &settings.procedure.hooks;
+    let hook = hooks.iter().find(|hook| hook.name == args.name).ok_or_else(|| unknown(&args.name, hooks))?;
+    if hook.phase.is_local() {
+        let reason = format!("The hook `{}` runs on this machine, before a deploy", hook.name);
+        return Err(Failure::usage(reason).hint("Run its command yourself; only hooks of the server can be run so"));
+    }
+    session.observe(&settings, Verbosity::Brief, None, |_| None, |context| engine::run_hook(context, &args.name))
+}
+
+fn unknown(name: &str, hooks: &[Hook]) -> Failure {
+    let names = || hooks.iter().map(|hook| hook.name.as_str());
+    let hint = match (nearest(name, names()), hooks) {
+        (Some(nearest), _) => format!("Did you mean `{nearest}`?"),
+        (None, []) => "The config has no hooks".to_owned(),
+        (None, _) => format!("The hooks are {}", mistake::list(names())),
+    };
+    Failure::usage(format!("There is no hook `{}`", printable(name))).hint(hint)
 }
 
 fn list(session: &Session<'_>, args: &PlaceArgs) -> Result<(), Failure> {

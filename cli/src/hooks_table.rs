@@ -139,8 +139,8 @@ impl HookKeys {
             return refuse(line, "migration", format!("`{name}` is no phase of a release that is about to go live"));
         }
         if let Some(Located { line, .. }) = self.on_error {
-            if !matches!(phase, AfterSwitch | AfterDeploy) {
-                return refuse(line, "on_error", format!("in `{name}`, the new release is not live"));
+            if phase != AfterSwitch {
+                return refuse(line, "on_error", format!("a failure in `{name}` never switches back"));
             }
             if matches!(self.halt_on_error, Some(Located { value: false, .. })) {
                 return refuse(line, "on_error", "with `halt_on_error = false`, a failure is a warning".into());

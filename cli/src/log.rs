@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use engine::event::{Event, Observer};
-use engine::journal::{JournalEntry, JournalLine, RunHead, RunResult, RunSummary};
+use engine::journal::{JournalEntry, JournalLine, RunHead, RunResult};
 use engine::news::News;
-use engine::report::RunsReport;
+use engine::report::{RunSummary, RunsReport};
 
 use crate::args::LogArgs;
 use crate::color::Palette;
@@ -48,7 +48,9 @@ struct Lines {
 impl Observer for Lines {
     fn observe(&self, event: Event) {
         let Event::JournalLine(line) = event else { return self.inner.observe(event) };
-        let text = if self.is_json { serde_json::to_string(&*line).ok() } else { text_of(&line) };
+        // A line that cannot be read is of another version.
+        let parsed = serde_json::from_str::<JournalLine>(&line).ok();
+        let text = parsed.and_then(|parsed| if self.is_json { Some(line) } else { text_of(&parsed) });
         if let Some(text) = text {
             // A reader that has gone away has read enough.
             stdout::write(&format!("{text}\n")).unwrap_or_default();

@@ -30,7 +30,7 @@ fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(Settings, Roll
     let target = args.target.target.clone();
     let RollbackArgs { interrupt, pass_lock: passes_manual, .. } = *args;
     let lock = LockRequest { interrupt, passes_manual, ..args.lock.request() };
-    let settings = session.settings(&Place { stage, target })?.with_lock(lock);
+    let settings = session.settings(&Place { stage, target })?.with_lock(lock).without_hooks_if(args.skip_hooks);
     Ok((settings, Rollback { to, reason: args.reason.clone(), accepts_migrations: session.everywhere.yes }))
 }
 

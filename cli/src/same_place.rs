@@ -4,8 +4,8 @@ use clap::ValueEnum;
 use engine::shell::quoted;
 
 use crate::args::{
-    Args, CleanupArgs, DeployArgs, ExecArgs, GlobalArgs, HooksArgs, HooksVerb, SetupArgs, SharedArgs, SharedCommand,
-    SshArgs, StatusArgs, UnlockArgs, Verb,
+    Args, CleanupArgs, DeployArgs, ExecArgs, GlobalArgs, HooksArgs, HooksVerb, RunHookArgs, SetupArgs, SharedArgs,
+    SharedCommand, SshArgs, StatusArgs, UnlockArgs, Verb,
 };
 use crate::words::{self, Word};
 
@@ -36,7 +36,7 @@ pub(crate) fn flags(args: &Args) -> String {
             let (words, target) = command.stage();
             (words.into_iter().collect(), target)
         }
-        Verb::Hooks(HooksArgs { verb: HooksVerb::List(place) }) => {
+        Verb::Hooks(HooksArgs { verb: HooksVerb::List(place) | HooksVerb::Run(RunHookArgs { place, .. }) }) => {
             (place.stage.as_deref().into_iter().collect(), &place.target.target)
         }
         Verb::Agent(_) => (Vec::new(), &None),

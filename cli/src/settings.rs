@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use engine::ask::Answers;
 use engine::cancel::Cancel;
+use engine::check::{Check, CheckFrom, Probe};
 use engine::procedure::Procedure;
 use engine::release::Provenance;
 use engine::shared_path::SharedPath;
@@ -97,7 +98,7 @@ impl Settings {
             provenance: provenance(raw.environment),
             job: raw.environment.job.address.clone(),
             webhook: raw.webhook(&keys)?,
-            procedure: procedure(stage, &keys, secrets),
+            procedure: procedure(stage, &keys, secrets, raw.directory()),
             policy: policy(keys),
         })
     }
@@ -105,6 +106,14 @@ impl Settings {
     /// Sets the grace time of a flag, if it is given.
     pub(crate) fn with_grace(mut self, given: Option<Duration>) -> Settings {
         self.policy.grace = given.unwrap_or(self.policy.grace);
+        self
+    }
+
+    /// Leaves the hooks out, if a flag says so.
+    pub(crate) fn without_hooks_if(mut self, skip: bool) -> Settings {
+        if skip {
+            self.procedure.hooks.clear();
+        }
         self
     }
 
@@ -277,18 +286,27 @@ fn policy(keys: Keys) -> Policy {
     }
 }
 
-fn procedure(stage: Option<String>, keys: &Keys, secrets: BTreeSet<String>) -> Procedure {
+fn procedure(stage: Option<String>, keys: &Keys, secrets: BTreeSet<String>, directory: &Path) -> Procedure {
     fn values<T: Clone>(found: Option<&Located<Vec<Located<T>>>>) -> Vec<T> {
         found.into_iter().flat_map(|list| &list.value).map(|item| item.value.clone()).collect()
     }
     Procedure {
         stage,
         hooks: values(keys.hooks.as_ref()),
-        checks: values(keys.checks.as_ref()),
+        checks: values(keys.checks.as_ref()).into_iter().map(|check| placed(check, directory)).collect(),
         confirm: value(keys.confirm.as_ref()),
         logs: value(keys.logs.as_ref()).unwrap_or_default(),
         secrets: secrets.into_iter().collect(),
     }
+}
+
+/// Returns a check whose command runs, on this machine, in the directory of the config.
+fn placed(mut check: Check, directory: &Path) -> Check {
+    if let (Probe::Command(command), CheckFrom::Client) = (&mut check.probe, check.from) {
+        let cwd = absolute_from(directory, Path::new(command.cwd.as_deref().unwrap_or(".")));
+        command.cwd = Some(cwd.to_string_lossy().into_owned());
+    }
+    check
 }
 
 fn provenance(environment: &Environment) -> Provenance {

@@ -24,7 +24,8 @@ pub(crate) fn run(session: &Session<'_>, args: &SwitchArgs) -> Result<(), Failur
 fn prepare(session: &Session<'_>, args: &SwitchArgs) -> Result<(Settings, SwitchTo), Failure> {
     let (release, stage) = words::switch(&args.release.words())?;
     let target = args.release.target.target.clone();
-    let settings = session.settings(&Place { stage, target })?.with_lock(args.lock.request());
+    let settings =
+        session.settings(&Place { stage, target })?.with_lock(args.lock.request()).without_hooks_if(args.skip_hooks);
     Ok((settings, SwitchTo::Release(release)))
 }
 

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use crate::command::CommandEnd;
 use crate::error::Error;
 use crate::hook::HookPhase;
-use crate::journal::JournalLine;
 use crate::release::ReleaseId;
 use crate::report::ReleaseSummary;
 
@@ -140,8 +139,8 @@ pub enum Event {
         /// The release that is switched to.
         to: ReleaseId,
     },
-    /// A line of a journal that was asked for.
-    JournalLine(Box<JournalLine>),
+    /// A line of a journal that was asked for, as JSON.
+    JournalLine(String),
     /// A fact that the user should know and that stops nothing.
     Warning(String),
     /// A detail for `-v`.

@@ -1,8 +1,7 @@
 //! The public verbs: the functions of the engine for a program.
 
-use std::fs::File;
-use std::io;
-use std::os::fd::AsFd;
+mod role;
+
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,16 +13,16 @@ use crate::client::query::{self, NamedManifest};
 use crate::client::shared_files;
 use crate::client::{LastScan, Memory, Source, SourceOrigin, build, hello};
 use crate::command::CommandEnd;
-use crate::disk::{self, Dir};
+use crate::disk::Dir;
 use crate::error::{Error, SiteError};
 use crate::event::{Event, Observer, Warnings};
 use crate::hash::Hash;
 use crate::hook;
-use crate::journal::RunSummary;
 use crate::manifest::{Manifest, diff as manifest_diff};
 use crate::manual_lock::LockMessage;
 use crate::path::{RelativePath, Shown};
 use crate::release::ReleaseId;
+use crate::report::RunSummary;
 use crate::report::{
     AcquireReport, Change, ChangedPath, CleanupReport, DeployFailure, DeployReport, DiffReport, HasWarnings,
     LockReport, PinReport, ReleasesReport, RunsReport, SetupReport, SharedListReport, SharedWriteReport, StatusReport,
@@ -36,7 +35,9 @@ use crate::target::Destination;
 use crate::threads;
 use crate::wire::bounds::SHARED_FILE_BYTES_MAX;
 use crate::wire::message::{CheckDepth, Reply, Request};
-use crate::wire::{Connection, Install, Resolution, connect, greeting, pipe};
+use crate::wire::{Connection, Install, Resolution, connect, pipe};
+
+pub use role::{AgentRole, serve_agent};
 
 /// The memory for the list of a comparison, in bytes: a million paths of 60 bytes. Names are short, but the paths that
 /// they make need not be: those of a forged manifest would take gigabytes.
@@ -281,38 +282,6 @@ pub fn write_private_file(path: &Path, content: &[u8]) -> Result<(), Error> {
         return Err(Error::Usage(format!("`{}` is not the path of a file", path.display())));
     };
     Dir::open(parent)?.replace(name.as_bytes(), content)
-}
-
-/// The part that a process on the server plays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AgentRole {
-    /// Serves a client.
-    Agent,
-    /// Hands stdin over to an agent that serves already, and stays until that agent has read it.
-    Lane,
-    /// Carries out the order of the agent that started it.
-    Runner,
-}
-
-/// Plays a part of the server on stdin and stdout until it is done. `program` is the running program's file. The
-/// greeting carries its hash, and it runs as the runner too.
-pub fn serve_agent(role: AgentRole, program: &Path) -> Result<(), Error> {
-    disk::set_usual_umask();
-    if role == AgentRole::Runner {
-        return agent::serve_runner();
-    }
-    let (input, mut output) = (unbuffered(&io::stdin(), "stdin")?, unbuffered(&io::stdout(), "stdout")?);
-    greeting::write_greeting(&mut output, program)?;
-    match role {
-        AgentRole::Lane => agent::serve_lane(input, output),
-        _ => agent::serve(RunnerProgram(program.to_owned()), input, output),
-    }
-}
-
-/// Returns the stream without the buffer of the standard library, which would hold frames back.
-fn unbuffered(stream: &impl AsFd, name: &'static str) -> Result<File, Error> {
-    let copy = stream.as_fd().try_clone_to_owned();
-    Ok(File::from(copy.map_err(|error| Error::io("use", name, error))?))
 }
 
 fn mismatch() -> Error {

@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use super::lock::TakeLockArgs;
 use super::place::PlaceArgs;
 
 /// `hooks`
@@ -21,4 +22,23 @@ pub(crate) enum HooksVerb {
 Example:
   cutover hooks list production")]
     List(PlaceArgs),
+    /// Run one hook of the server by its name, in the live release
+    ///
+    /// It runs as in a deploy: with the same variables, under the lock, in a process that outlives the connection. Its
+    /// conditions (`when`, `if_changed`) do not count.
+    #[command(after_long_help = "\
+Example:
+  cutover hooks run restart production")]
+    Run(RunHookArgs),
+}
+
+/// `hooks run`
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunHookArgs {
+    /// The hook
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    #[command(flatten)]
+    pub(crate) lock: TakeLockArgs,
 }

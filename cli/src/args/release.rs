@@ -27,6 +27,9 @@ pub(crate) struct SwitchArgs {
     /// Switch to the release even if it was changed on the server
     #[arg(long)]
     pub(crate) force: bool,
+    /// Run no hooks
+    #[arg(long)]
+    pub(crate) skip_hooks: bool,
     #[command(flatten)]
     pub(crate) lock: TakeLockArgs,
 }
@@ -54,6 +57,9 @@ pub(crate) struct RollbackArgs {
     /// Go back to the release even if it was changed on the server
     #[arg(long)]
     pub(crate) force: bool,
+    /// Run no hooks
+    #[arg(long)]
+    pub(crate) skip_hooks: bool,
     /// End another deploy, unless it has begun to switch or runs a hook
     #[arg(long)]
     pub(crate) interrupt: bool,

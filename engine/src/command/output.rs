@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 /// The text in the place of a secret.
-const MASKED: &str = "[secret]";
+const MASKED: &str = "***";
 
 /// The output of one command that is passed on at once, in bytes. Each line counts for [`LINE_BYTES`] more.
 const BEGIN_BYTES_MAX: usize = 512 << 10;
@@ -77,8 +77,8 @@ mod tests {
     #[test]
     fn no_secret_is_shown_also_where_one_contains_another() {
         let mask = Mask::new(&["pass".into(), "password1".into(), "two\nlines".into(), " ".into()]);
-        assert_eq!(mask.mask("a password1 and a pass".into()), "a [secret] and a [secret]");
-        assert_eq!(mask.mask("two or more lines".into()), "[secret] or more [secret]");
+        assert_eq!(mask.mask("a password1 and a pass".into()), "a *** and a ***");
+        assert_eq!(mask.mask("two or more lines".into()), "*** or more ***");
         assert_eq!(Mask::new(&[]).mask("plain".into()), "plain");
     }
 

@@ -5,7 +5,7 @@ use std::io;
 use ureq::http::Uri;
 
 use crate::error::HttpFault;
-use crate::http::{HEADERS_BYTES_MAX, HttpRequest};
+use crate::http::request::{HEADERS_BYTES_MAX, HttpRequest};
 
 /// A host whose name does not resolve, on its way through the library.
 #[derive(Debug, thiserror::Error)]

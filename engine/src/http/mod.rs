@@ -9,9 +9,9 @@
 //! server that its address names.
 
 mod fault;
+mod request;
 mod tls;
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -28,15 +28,14 @@ use ureq::{Agent, ResponseExt};
 use crate::cancel::Cancel;
 use crate::error::{Error, HttpFault};
 use crate::http::fault::Unresolved;
+use crate::http::request::HEADERS_BYTES_MAX;
 use crate::threads;
 
 pub(crate) use fault::host_of;
+pub use request::HttpRequest;
 
 /// The name of the program, for the logs of servers.
 const USER_AGENT: &str = concat!("cutover/", env!("CARGO_PKG_VERSION"));
-
-/// The greatest length of all headers of an answer. Servers allow 4 to 16 KiB of them in a request.
-const HEADERS_BYTES_MAX: usize = 64 << 10;
 
 /// The time between two looks at a request to stop.
 const SLICE: Duration = Duration::from_millis(50);
@@ -53,21 +52,6 @@ type MakeAgent = dyn Fn(ConfigBuilder<AgentScope>) -> Agent + Send + Sync;
 #[derive(Clone)]
 pub struct HttpClient {
     make_agent: Arc<MakeAgent>,
-}
-
-/// A request.
-#[derive(Debug, Clone)]
-pub struct HttpRequest {
-    /// The address.
-    pub url: String,
-    /// The headers.
-    pub headers: BTreeMap<String, String>,
-    /// The body, which makes it a POST. None: a GET.
-    pub body: Option<Vec<u8>>,
-    /// The longest time for the request and the answer.
-    pub timeout: Duration,
-    /// The number of redirects that are followed. With 0, an answer that redirects is an answer like others.
-    pub redirects: u32,
 }
 
 /// An answer.

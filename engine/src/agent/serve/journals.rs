@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::error::{Error, ReleaseError};
-use crate::journal::RunSummary;
+use crate::report::RunSummary;
 use crate::wire::bounds;
 use crate::wire::message::{FromAgent, Reply};
 

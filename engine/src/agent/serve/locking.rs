@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use crate::error::Error;
-use crate::journal::{RunHead, RunSummary};
+use crate::journal::RunHead;
 use crate::manual_lock::{LockMessage, ManualLock};
+use crate::report::RunSummary;
 use crate::report::{AcquireReport, LockHolder, LockReport, UnlockReport};
 use crate::request::LockRequest;
 use crate::wire::message::Reply;

@@ -13,7 +13,8 @@ use std::sync::OnceLock;
 
 use crate::disk::{Dir, TextFile};
 use crate::error::Error;
-use crate::journal::{JournalEntry, JournalLine, RunHead, RunResult, RunSummary};
+use crate::journal::{JournalEntry, JournalLine, RunHead, RunResult};
+use crate::report::RunSummary;
 
 use crate::agent::clock::now_millis;
 use crate::agent::json::to_json;

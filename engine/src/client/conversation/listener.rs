@@ -94,8 +94,7 @@ impl Listener {
                 Event::Progress { phase, files, files_total, bytes: 0, bytes_total: 0 }
             }
             FromAgent::News(news) => self.event(news),
-            // A line that cannot be read is of another version.
-            FromAgent::JournalLine(line) => Event::JournalLine(Box::new(serde_json::from_str(&line).ok()?)),
+            FromAgent::JournalLine(line) => Event::JournalLine(line),
             FromAgent::Ready { holding, base, live, commit } => {
                 self.answers.note_live(live.clone());
                 self.answers.taken_base.get_or_init(|| base.clone());

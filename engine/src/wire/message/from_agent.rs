@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::command::CommandEnd;
 use crate::error::Refusal;
 use crate::event::{CheckEvent, Phase};
-use crate::journal::RunSummary;
 use crate::live::LiveNow;
 use crate::news::News;
 use crate::release::ReleaseId;
+use crate::report::RunSummary;
 use crate::report::{
     AcquireReport, ChangesReport, CleanupReport, DeployState, Differences, LockReport, MakingReport, PinReport,
     ReleaseReport, ReleasesReport, RunsReport, SetupReport, SharedEntryReport, SharedListReport, SharedWriteReport,
