@@ -22,7 +22,7 @@ fn configure(site: &mut Site, top: &str, hooks: &[(&str, &str, &str, &str)]) {
     let table = |&(name, phase, run, more): &(&str, &str, &str, &str)| {
         format!("[[hooks]]\nname = \"{name}\"\nphase = \"{phase}\"\nrun = '''{run}'''\n{more}\n")
     };
-    site.configure(&format!("{top}\n{}", hooks.iter().map(table).collect::<String>()));
+    site.configure(&format!("auto_shared = false\n{top}\n{}", hooks.iter().map(table).collect::<String>()));
 }
 
 /// Returns the lines that hooks wrote into `shared/log`.
@@ -238,7 +238,7 @@ fn output_of_any_size_and_kind_is_shown_and_shortened() {
     assert_eq!(ran.code, Some(0), "{}", &ran.stderr[..2000]);
     assert!(ran.stderr.len() < 2_000_000, "{}", ran.stderr.len());
     assert!(ran.stderr.contains("lines are left out") && ran.stderr.contains("[large] end"));
-    assert!(ran.stderr.contains("[binary] \\0\\u{1b}[31m\u{fffd}"), "{}", &ran.stderr[ran.stderr.len() - 500..]);
+    assert!(ran.stderr.contains("[binary] \\u{0}\\u{1b}[31m\u{fffd}"), "{}", &ran.stderr[ran.stderr.len() - 500..]);
 }
 
 #[test]
@@ -266,10 +266,11 @@ fn a_hook_that_kills_the_agent_or_the_runner_leaves_a_server_that_can_deploy() {
     // The runner is the parent of the hook, and the agent that of the runner.
     let agent = "kill -9 $(ps -o ppid= -p $PPID); sleep 1; touch \"$CUTOVER_SHARED_PATH/ended\"";
     for (victim, run) in [("runner", "kill -9 $PPID"), ("agent", agent)] {
-        let Some(Line { mut site, .. }) = Line::start("a_hook_that_kills") else { return };
+        let Some(mut line) = Line::start("a_hook_that_kills") else { return };
+        let site = &mut line.site;
         site.write("index.html", "one");
         let live = text(&site.deploy(&[])["release"]);
-        configure(&mut site, "", &[("kill", "before_switch", run, "")]);
+        configure(site, "", &[("kill", "before_switch", run, "")]);
         site.write("index.html", "two");
         let ran = site.cutover(&["deploy"]);
         assert!(matches!(ran.code, Some(3 | 6)), "{victim}: {:?} {}", ran.code, ran.stderr);
@@ -278,7 +279,7 @@ fn a_hook_that_kills_the_agent_or_the_runner_leaves_a_server_that_can_deploy() {
         }
         wait::until("the lock is free", || (site.succeed(&["status"])["lock"] == json!(null)).then_some(()));
         assert_eq!(site.live(), Some(live), "{victim}");
-        configure(&mut site, "", &[]);
+        configure(site, "", &[]);
         site.deploy_and_compare(&[]);
     }
 }

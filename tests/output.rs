@@ -233,6 +233,10 @@ fn help_of_deploy() {
               The directory to deploy [default: `source` of the config, then the config's or the working
               directory]
 
+          --ref <REF>
+              Deploy this commit of the source's git repository, and not the working directory [default:
+              `ref` of the config]
+
           --release <ID>
               Name the release; begins with a digit [default: the time in UTC]
 
@@ -247,6 +251,9 @@ fn help_of_deploy() {
 
           --paranoid
               List every directory and hash every file, instead of relying on the last scan
+
+          --skip-hooks
+              Run no hooks, neither here nor on the server
 
           --grace <DURATION>
               Keep a release this long after it was last live [default: `grace` of the config, then 60s]
@@ -269,6 +276,7 @@ fn help_of_deploy() {
     Examples:
       cutover deploy production
       cutover deploy production --dry-run
+      cutover deploy production --ref v2.1
       cutover deploy production --no-switch && cutover switch [RELEASE] production
       cutover deploy --source ./build --target ssh://deploy@web1:2222/srv/site
     ");
@@ -384,6 +392,10 @@ fn help_of_switch() {
 
           --force
               Switch to the release even if it was changed on the server
+
+          --skip-hooks
+              Run no hooks
+
           --lock-wait[=<DURATION>]
               Wait for another deploy, at most this long [default without a value: 15m]
 
@@ -436,6 +448,9 @@ fn help_of_rollback() {
 
           --force
               Go back to the release even if it was changed on the server
+
+          --skip-hooks
+              Run no hooks
 
           --interrupt
               End another deploy, unless it has begun to switch or runs a hook
@@ -579,7 +594,6 @@ fn a_first_deploy() {
       sent     [SIZE]
       stored   2 new objects, 2 files linked
       time     [SECONDS]
-      phases   upload [SECONDS], sync [SECONDS]
     [stderr]
     Connected in [SECONDS]
     Scanned 2 files, 25 B in [SECONDS]
@@ -648,7 +662,6 @@ fn a_deploy_without_a_switch_and_the_switch() {
       sent     [SIZE]
       stored   2 new objects, 2 files linked
       time     [SECONDS]
-      phases   upload [SECONDS]
     `cutover switch 2` makes it live
     [stderr]
     Connected in [SECONDS]

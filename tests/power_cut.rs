@@ -328,8 +328,9 @@ impl NotDurable {
 
     /// Returns what is not durable of all that a release needs.
     fn needed(&self, deploy_path: &Path) -> Vec<&PathBuf> {
-        // No holder of the lock survives a power cut, so its number need not.
-        let private = ["staging", "trash", "lock", "fence", "log"].map(|name| deploy_path.join(".cutover").join(name));
+        // No holder of the lock survives a power cut, so its number need not. A journal may lose its last lines.
+        let private = ["staging", "trash", "lock", "fence", "log", "journals"]
+            .map(|name| deploy_path.join(".cutover").join(name));
         let is_needed = |path: &PathBuf| path.starts_with(deploy_path) && !private.iter().any(|p| path.starts_with(p));
         self.paths.iter().filter(|path| is_needed(path)).collect()
     }

@@ -244,7 +244,7 @@ fn what_somebody_did_to_the_worktree_is_mended_and_never_deployed() {
             file.set_times(fs::FileTimes::new().set_modified(mtime)).unwrap();
         }),
         ("an execute bit", |tree| {
-            fs::set_permissions(tree.join("index.php"), PermissionsExt::from_mode(0o755)).unwrap()
+            fs::set_permissions(tree.join("index.php"), PermissionsExt::from_mode(0o755)).unwrap();
         }),
         ("a file that is gone", |tree| fs::remove_file(tree.join("web/app.js")).unwrap()),
         ("a directory that is gone", |tree| fs::remove_dir_all(tree.join("web")).unwrap()),

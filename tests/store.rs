@@ -92,6 +92,11 @@ fn a_second_is_given_once_also_where_its_release_is_gone() {
     let before = stat(&site.current("file")).mtime;
     site.succeed(&["rollback"]);
     site.succeed(&["cleanup", "--grace", "0s"]);
+    // The release that a rollback left stays, as the newest bad one.
+    let [stays, bad] = &site.release_names()[..] else { panic!("{:?}", site.release_names()) };
+    assert_eq!(stays, &first);
+    fs::remove_dir_all(site.release(bad)).unwrap();
+    site.succeed(&["cleanup", "--grace", "0s"]);
     assert_eq!(site.release_names(), [first]);
     site.write("file", "C");
     let third = site.deploy_and_compare(&[]);
@@ -383,7 +388,7 @@ fn what_was_damaged_is_replaced_once_whatever_is_deployed_after() {
         };
         ["one", "two", "three"].iter().for_each(|path| deploy_another(path));
         // A base from before the damage says another second.
-        site.succeed(&["switch", &first]);
+        site.succeed(&["switch", &first, "--force"]);
         site.forget();
         deploy_another("four");
         deploy_another("five");

@@ -48,7 +48,7 @@ fn signature(body: &str) -> String {
 fn a_receiver_is_told_of_start_and_end_and_can_check_who_tells() {
     let receiver = Receiver::start(|_| "204 No Content");
     let site = site_telling(&format!("http://127.0.0.1:{}/hook", receiver.port));
-    let job = [("CI_JOB_URL", "https://git.example.com/jobs/7")];
+    let job = [("GITLAB_CI", "true"), ("CI_JOB_URL", "https://git.example.com/jobs/7")];
     let first = text(&cutover(&site, &["deploy"], &job).succeeded()["release"]);
     site.write("file", "two");
     let second = text(&site.deploy(&[])["release"]);

@@ -345,7 +345,8 @@ mod tests {
             let reason = format!("`{phase}` is no phase of a release that is about to go live");
             senseless(phase, "migration = true", &reason);
         }
-        senseless("before_switch", "on_error = 'keep'", "in `before_switch`, the new release is not live");
+        senseless("before_switch", "on_error = 'keep'", "a failure in `before_switch` never switches back");
+        senseless("after_deploy", "on_error = 'keep'", "a failure in `after_deploy` never switches back");
         senseless(
             "after_switch",
             "on_error = 'keep'\nhalt_on_error = false",

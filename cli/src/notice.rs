@@ -66,7 +66,7 @@ impl Notices {
         let webhook = settings.webhook.clone()?;
         let secrets: Vec<String> = settings.procedure.secrets.iter().chain([&webhook.secret]).cloned().collect();
         let notices = Notices {
-            messenger: Messenger::start(webhook, observer),
+            messenger: Messenger::start(webhook, &observer),
             verb,
             began: Instant::now(),
             run: run(verb, settings),

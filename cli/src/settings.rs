@@ -10,8 +10,9 @@ use engine::check::{Check, CheckFrom, Probe};
 use engine::procedure::Procedure;
 use engine::release::Provenance;
 use engine::shared_path::SharedPath;
-use engine::target::{Destination, Policy, Reach, Target, Transport, Writable};
+use engine::target::{Destination, Policy, Reach, Target, Transport};
 use engine::webhook::Webhook;
+use engine::writable::Writable;
 use engine::{LockRequest, SourceRequest};
 
 use crate::args::GlobalArgs;

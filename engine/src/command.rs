@@ -201,11 +201,11 @@ fn drain(output: &mut PipeReader, lines: &mut Lines, take: &mut impl FnMut(Strin
 mod tests {
     use super::*;
 
-    fn run(command: Command) -> (CommandEnd, Vec<String>) {
+    fn run(command: &Command) -> (CommandEnd, Vec<String>) {
         let place = tempfile::tempdir().unwrap();
         let mut lines = Vec::new();
         let variables = [("GREETING".into(), "hello".into())];
-        let invocation = Invocation { command: &command, directory: place.path(), variables: &variables };
+        let invocation = Invocation { command, directory: place.path(), variables: &variables };
         let end = invocation.run(|line| lines.push(line), || false).unwrap();
         (end, lines)
     }
@@ -216,10 +216,10 @@ mod tests {
 
     #[test]
     fn output_and_errors_come_as_lines_in_their_order() {
-        let (end, lines) = run(command("echo $GREETING; echo error >&2; printf last"));
+        let (end, lines) = run(&command("echo $GREETING; echo error >&2; printf last"));
         assert_eq!((end, lines), (CommandEnd::Done, ["hello", "error", "last"].map(str::to_owned).to_vec()));
-        assert_eq!(run(command("exit 3")).0, CommandEnd::Code(3));
-        assert_eq!(run(command("kill -9 $$")).0, CommandEnd::Signal(9));
+        assert_eq!(run(&command("exit 3")).0, CommandEnd::Code(3));
+        assert_eq!(run(&command("kill -9 $$")).0, CommandEnd::Signal(9));
     }
 
     #[test]
@@ -227,7 +227,7 @@ mod tests {
         let timeout = Some(Duration::from_millis(100));
         let began = Instant::now();
         let (end, lines) =
-            run(Command { timeout, ..command("trap '' TERM; echo begun; sleep 1000 & wait; sleep 1000") });
+            run(&Command { timeout, ..command("trap '' TERM; echo begun; sleep 1000 & wait; sleep 1000") });
         assert_eq!((end, lines), (CommandEnd::TimedOut, vec!["begun".to_owned()]));
         assert!(began.elapsed() >= KILL_AFTER);
     }
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn nobody_waits_for_a_daemon_that_holds_the_output() {
         let began = Instant::now();
-        let (end, lines) = run(command("setsid sleep 5 & echo done"));
+        let (end, lines) = run(&command("setsid sleep 5 & echo done"));
         assert_eq!((end, lines), (CommandEnd::Done, vec!["done".to_owned()]));
         assert!(began.elapsed() < Duration::from_secs(4));
     }

@@ -35,6 +35,7 @@ pub mod target;
 pub mod threads;
 pub mod units;
 pub mod webhook;
+pub mod writable;
 
 mod agent;
 mod boot;

@@ -41,6 +41,9 @@ pub struct FailedTry<'a> {
     pub is_last: bool,
 }
 
+/// Runs a command as a check. The outer result is an interrupt, the inner one says why the check failed.
+pub type RunCommand<'a> = dyn Fn(&Command) -> Result<Result<(), String>, Error> + 'a;
+
 /// The means to run checks.
 pub struct Prober<'a> {
     /// The client for HTTP.
@@ -48,7 +51,7 @@ pub struct Prober<'a> {
     /// The request to stop.
     pub cancel: &'a Cancel,
     /// Runs a command. The outer result is an interrupt, the inner one says why the command failed.
-    pub run_command: &'a dyn Fn(&Command) -> Result<Result<(), String>, Error>,
+    pub run_command: &'a RunCommand<'a>,
     /// Hears of each failed try.
     pub on_failed_try: &'a dyn Fn(&FailedTry<'_>),
 }
@@ -67,7 +70,7 @@ impl Prober<'_> {
                     Probe::Http(probe) => Some(probe.url.clone()),
                     Probe::Command(_) => None,
                 };
-                return Err(CheckError { name: check.name.clone(), tries, url, fault }.into());
+                return Err(CheckError { name: check.name.clone(), tries, url, fault: Box::new(fault) }.into());
             }
             self.pause(check.interval)?;
             number += 1;
@@ -129,7 +132,7 @@ fn judge(probe: &HttpProbe, answer: HttpAnswer) -> Result<(), CheckFault> {
         let values =
             answer.headers.iter().filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value);
         let values: Vec<&String> = values.collect();
-        if !values.iter().any(|value| *value == expected) {
+        if !values.contains(&expected) {
             let found: Vec<String> = values.iter().map(|value| beginning(value.as_bytes())).collect();
             let found = (!found.is_empty()).then(|| found.join("`, `"));
             return Err(CheckFault::Header { name: name.clone(), expected: expected.clone(), found });

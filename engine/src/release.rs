@@ -10,7 +10,7 @@ use crate::hash::Hash;
 use crate::link::Link;
 use crate::path::RelativePath;
 use crate::pin::Pin;
-use crate::target::Writable;
+use crate::writable::Writable;
 
 /// The name of a release: a directory in `releases/`. It begins with a digit, so that it is never mistaken for a stage.
 ///

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::ask::Answers;
 use crate::host_key::HostKey;
 use crate::link::Link;
-use crate::path::RelativePath;
 use crate::server::Server;
 use crate::shared_path::SharedPath;
+use crate::writable::Writable;
 
 /// A deploy path, here or on a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,22 +155,6 @@ pub struct Policy {
     pub carry_over: Vec<String>,
     /// The directories that the application writes to.
     pub writable: Writable,
-}
-
-/// Directories of a release or in `shared/` that the application writes to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Writable {
-    /// The directories, each with those below it.
-    pub directories: Vec<RelativePath>,
-    /// Their mode. None: [`Writable::MODE`].
-    pub mode: Option<u32>,
-    /// Their group, by name. None: it stays.
-    pub group: Option<String>,
-}
-
-impl Writable {
-    /// The mode by default.
-    pub const MODE: u32 = 0o775;
 }
 
 impl Default for Policy {

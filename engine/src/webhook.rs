@@ -108,7 +108,7 @@ impl Webhook {
 
 impl Messenger {
     /// Starts the thread. If none can be had, a warning says so, and nothing is sent.
-    pub fn start(webhook: Webhook, observer: Arc<dyn Observer>) -> Messenger {
+    pub fn start(webhook: Webhook, observer: &Arc<dyn Observer>) -> Messenger {
         let (sender, receiver) = crossbeam_channel::unbounded();
         let stop = Cancel::default();
         let delivery = Delivery { webhook, observer: observer.clone(), queue: receiver, stop: stop.clone() };

@@ -77,7 +77,7 @@ fn result(hello: &Hello, message: &FromAgent, is_heard: bool) -> RunResult {
     let live = live().unwrap_or_default();
     let (error, previous) = match message {
         FromAgent::Failed { refusal, .. } => {
-            (Some([&[refusal.message.clone()], &refusal.causes[..]].concat().join(": ")), None)
+            (Some([std::slice::from_ref(&refusal.message), &refusal.causes[..]].concat().join(": ")), None)
         }
         FromAgent::Done(Reply::Deploy(done)) => (None, done.previous.clone()),
         FromAgent::Done(Reply::Switch(report)) => (None, report.previous.clone()),

@@ -15,7 +15,7 @@ use crate::disk::Dir;
 use crate::error::{Error, SiteError};
 use crate::manifest::{Manifest, Node};
 use crate::path::RelativePath;
-use crate::target::Writable;
+use crate::writable::Writable;
 
 use super::site::own::Addition;
 

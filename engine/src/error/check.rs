@@ -15,7 +15,7 @@ pub struct CheckError {
     pub url: Option<String>,
     /// The fault of the last try.
     #[source]
-    pub fault: CheckFault,
+    pub fault: Box<CheckFault>,
 }
 
 /// The fault of one try: the expected and the actual outcome.
@@ -65,7 +65,7 @@ pub enum CheckFault {
 impl CheckError {
     /// Returns the next step.
     pub(super) fn hint(&self) -> Option<Hint> {
-        let of_fault = match &self.fault {
+        let of_fault = match &*self.fault {
             CheckFault::Http(fault) => fault.hint(),
             _ => None,
         };
@@ -126,7 +126,7 @@ mod tests {
             name: "health".into(),
             tries,
             url: None,
-            fault: CheckFault::Command("It ended with 1".into()),
+            fault: Box::new(CheckFault::Command("It ended with 1".into())),
         };
         assert_eq!(error(1).to_string(), "The check `health` failed");
         assert_eq!(error(6).to_string(), "The check `health` failed 6 times");

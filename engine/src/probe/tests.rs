@@ -71,7 +71,7 @@ fn run_with(check: &Check, cancel: &Cancel, on_failed_try: &dyn Fn(&FailedTry<'_
 fn ask(probe: HttpProbe) -> Result<(), CheckFault> {
     match run_with(&check_of(Probe::Http(probe)), &Cancel::default(), &|_| {}) {
         Ok(()) => Ok(()),
-        Err(Error::Check(CheckError { fault, .. })) => Err(fault),
+        Err(Error::Check(CheckError { fault, .. })) => Err(*fault),
         Err(other) => panic!("{other:?}"),
     }
 }

@@ -87,10 +87,7 @@ impl Relay<'_> {
     /// Passes messages on until the runner has ended.
     fn pass_on(&mut self, said: &Receiver<Option<FromRunner>>) -> Result<RunnerEnd, Error> {
         loop {
-            let message = match self.next(said)? {
-                Some(message) => message,
-                None => continue,
-            };
+            let Some(message) = self.next(said) else { continue };
             match message {
                 Some(FromRunner::News(news)) => self.conversation.pass_on(news),
                 Some(FromRunner::WantsVerdict) => self.conversation.send(&FromAgent::WantsVerdict).unwrap_or_default(),
@@ -101,15 +98,15 @@ impl Relay<'_> {
     }
 
     /// Waits for a message of the runner, and handles one of the client, of which nothing is returned.
-    fn next(&mut self, said: &Receiver<Option<FromRunner>>) -> Result<Option<Option<FromRunner>>, Error> {
+    fn next(&mut self, said: &Receiver<Option<FromRunner>>) -> Option<Option<FromRunner>> {
         if !self.has_client {
-            return Ok(Some(said.recv().ok().flatten()));
+            return Some(said.recv().ok().flatten());
         }
         if !self.listens {
             return self.next_beside_content(said);
         }
         let answer = match self.conversation.next_or(said) {
-            Ok(Next::Other(message)) => return Ok(Some(message)),
+            Ok(Next::Other(message)) => return Some(message),
             Ok(Next::Client(Incoming::Message(ToAgent::Verdict(verdict)))) => ToRunner::Verdict(verdict),
             // The client interrupted. Its connection may still carry news.
             Err(Error::Interrupted) => {
@@ -123,23 +120,20 @@ impl Relay<'_> {
         };
         // A runner that has ended says so itself.
         self.send(&answer).unwrap_or_default();
-        Ok(None)
+        None
     }
 
     /// Waits for a message of the runner, and reads none of the client.
-    fn next_beside_content(
-        &mut self,
-        said: &Receiver<Option<FromRunner>>,
-    ) -> Result<Option<Option<FromRunner>>, Error> {
+    fn next_beside_content(&mut self, said: &Receiver<Option<FromRunner>>) -> Option<Option<FromRunner>> {
         match said.recv_timeout(LOOK_EVERY) {
-            Ok(message) => return Ok(Some(message)),
-            Err(RecvTimeoutError::Disconnected) => return Ok(Some(None)),
+            Ok(message) => return Some(message),
+            Err(RecvTimeoutError::Disconnected) => return Some(None),
             Err(RecvTimeoutError::Timeout) => {}
         }
         if let Some(answer) = self.conversation.last_word() {
             self.has_client = false;
             self.send(&if answer { ToRunner::Stop } else { ToRunner::ClientGone }).unwrap_or_default();
         }
-        Ok(None)
+        None
     }
 }

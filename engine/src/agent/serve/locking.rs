@@ -87,16 +87,13 @@ impl Service<'_> {
     }
 }
 
-/// Returns a warning about a run that ended without its client.
+/// Returns a warning about a run that ended without its client. One that was killed has left its lock to take over.
 fn unheard_warning(run: &RunSummary) -> Option<String> {
-    let RunSummary { run: number, verb, who, error, is_heard, ended, .. } = run;
-    if *is_heard {
-        return None;
-    }
-    let end = match (ended, error) {
-        (None, _) => "was killed".to_owned(),
-        (Some(_), None) => "ended well after its connection was lost".to_owned(),
-        (Some(_), Some(error)) => format!("failed after its connection was lost: {error}"),
+    let RunSummary { run: number, verb, who, error, .. } = run;
+    run.ended.filter(|_| !run.is_heard)?;
+    let end = match error {
+        None => "succeeded after its client had gone".to_owned(),
+        Some(error) => format!("failed after its client had gone: {error}"),
     };
-    Some(format!("The last run, number {number}, a {verb} by {who}, {end}"))
+    Some(format!("Run {number}, a {verb} by {who}, {end}"))
 }

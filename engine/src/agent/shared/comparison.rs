@@ -132,7 +132,7 @@ impl<'a> Comparison<'a> {
             (Node::Directory(number), Some(_)) => self.hide_below(number, path),
             (node, _) if is_placeholder(named.name, node) => {}
             (_, None) => self.hidden.add(path),
-            (Node::File(file), Some(stat)) if has_content(dir, named.name, file, stat)? => {}
+            (Node::File(file), Some(stat)) if has_content(dir, named.name, file, stat) => {}
             (_, Some(_)) => self.hidden.add(path),
         }
         Ok(())
@@ -165,10 +165,10 @@ struct Compared<'a> {
 }
 
 /// Returns whether a file in `shared/` has the content of a file of the release. A file that cannot be read has not.
-pub(super) fn has_content(dir: Option<&Dir>, name: &[u8], file: File, stat: &Stat) -> Result<bool, Error> {
-    let Some(dir) = dir.filter(|_| stat.kind == Kind::File && stat.size == file.size) else { return Ok(false) };
-    let Ok(Some(open)) = dir.open_file(name) else { return Ok(false) };
-    Ok(FileRange::whole(&open).hash().is_ok_and(|(hash, _)| hash == file.key.hash))
+pub(super) fn has_content(dir: Option<&Dir>, name: &[u8], file: File, stat: &Stat) -> bool {
+    let Some(dir) = dir.filter(|_| stat.kind == Kind::File && stat.size == file.size) else { return false };
+    let Ok(Some(open)) = dir.open_file(name) else { return false };
+    FileRange::whole(&open).hash().is_ok_and(|(hash, _)| hash == file.key.hash)
 }
 
 fn relative(path: &[u8]) -> Result<RelativePath, Error> {

@@ -171,7 +171,7 @@ impl<'a> Declared<'a> {
         let name = path.names().last().unwrap_or_default();
         let Some(dir) = above.and_then(|above| crate::disk::Dir::open(&above).ok()) else { return false };
         let stat = dir.stat(name).ok().flatten();
-        stat.is_some_and(|stat| has_content(Some(&dir), name, file, &stat).unwrap_or(false))
+        stat.is_some_and(|stat| has_content(Some(&dir), name, file, &stat))
     }
 
     /// Refuses a path below a file or symlink of the release.

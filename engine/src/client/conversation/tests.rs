@@ -113,7 +113,7 @@ fn an_agent_of_which_nothing_comes_is_taken_for_dead() {
 fn the_end_of_an_agent_that_is_taken_for_dead_is_not_waited_for() {
     let (_agent, conversation, _) = Agent::begin_over(Box::new(Frozen), Duration::from_millis(100));
     let (tell, told) = bounded(1);
-    std::thread::spawn(move || tell.send(conversation.wait().map_err(|failure| failure.error)));
+    std::thread::spawn(move || drop(tell.send(conversation.wait().map_err(|failure| failure.error))));
     let said = told.recv_timeout(LONG).expect("nobody waits any more");
     assert!(matches!(said, Err(Error::LineLost { source }) if source.kind() == ErrorKind::TimedOut));
 }

@@ -98,7 +98,7 @@ impl Walk<'_> {
             no_answer.into_error(|reason| SourceError::CheckoutFailed { directory, reason }.into())
         };
         let (modules, _) = self.home.ensure_dir(MODULES, 0o700)?;
-        let name = Hash::of(tree.as_os_str().as_encoded_bytes()).to_string()[..20].as_bytes().to_vec();
+        let name = Hash::of(tree.as_os_str().as_encoded_bytes()).to_string().as_bytes()[..20].to_vec();
         let private = PrivateRepository { home: &modules, name, tree: tree.clone() };
         let config = from.config(self.order.cancel).map_err(failed)?;
         private.prepare(from, &config, commit, b"")?;
