@@ -137,7 +137,7 @@ fn copies(making: &MakingReport) -> Option<String> {
 /// Names the first of the carried files. Their number is among the copies.
 fn carried(making: &MakingReport) -> Option<String> {
     let all = making.copied.get("carry_over").copied().unwrap_or_default();
-    let named: Vec<String> = making.carried.iter().map(|path| printable(path).into()).collect();
+    let named: Vec<String> = making.carried.iter().map(|path| printable(path)).collect();
     let more = if all > named.len() as u64 { ", …" } else { "" };
     (!named.is_empty()).then(|| format!("{}{more}", named.join(", ")))
 }

@@ -47,7 +47,7 @@ impl Job {
         let system = SYSTEMS.iter().find(|(marker, ..)| variable(marker).is_some());
         system.map_or_else(Job::default, |(_, actors, address)| Job {
             actor: actors.iter().find_map(|name| variable(name)),
-            address: fill(address, &variable),
+            address: fill(address, variable),
         })
     }
 }

@@ -62,11 +62,11 @@ impl ToldVerb {
 
 impl Notices {
     /// Starts to tell, and tells of the start. None without a webhook.
-    pub(crate) fn start(verb: ToldVerb, settings: &Settings, observer: Arc<dyn Observer>) -> Option<Arc<Notices>> {
+    pub(crate) fn start(verb: ToldVerb, settings: &Settings, observer: &Arc<dyn Observer>) -> Option<Arc<Notices>> {
         let webhook = settings.webhook.clone()?;
         let secrets: Vec<String> = settings.procedure.secrets.iter().chain([&webhook.secret]).cloned().collect();
         let notices = Notices {
-            messenger: Messenger::start(webhook, &observer),
+            messenger: Messenger::start(webhook, observer),
             verb,
             began: Instant::now(),
             run: run(verb, settings),

@@ -90,7 +90,8 @@ impl Session<'_> {
         let events = (self.everywhere.output() == Output::Events).then(|| EventLines::start(self.everywhere.verbose));
         let mut audience = Audience(vec![progress.clone()]);
         audience.0.extend(events.clone().map(|events| events as Arc<dyn Observer>));
-        let notices = told.and_then(|verb| Notices::start(verb, settings, Arc::new(audience.clone())));
+        let notices =
+            told.and_then(|verb| Notices::start(verb, settings, &(Arc::new(audience.clone()) as Arc<dyn Observer>)));
         audience.0.extend(notices.clone().map(|notices| notices as Arc<dyn Observer>));
         let result = match heard {
             Ok(()) => {

@@ -85,7 +85,7 @@ impl Tally {
             Event::LockWait { holder } => self.say(Verbosity::Brief, format!("Waiting for the lock of {holder}")),
             Event::Live { release } => self.say(Verbosity::Verbose, format!("Release {release} is live")),
             Event::ReleaseRemoved { release } => self.say(Verbosity::Verbose, format!("Removed release {release}")),
-            Event::Hook(event) => self.hook(event),
+            Event::Hook(event) => self.hook(&event),
             Event::Check(event) => self.say(Verbosity::Brief, check_line(&event)),
             Event::Returning { from, to } => {
                 self.warn(&format!("Release {from} failed: switching back to release {to}"));
@@ -107,10 +107,10 @@ impl Tally {
         self.lines.push_back(Line::Warning(printable(text)));
     }
 
-    fn hook(&mut self, event: HookEvent) {
+    fn hook(&mut self, event: &HookEvent) {
         // Of a hook that failed, the failure says how it ended.
         if !matches!(event, HookEvent::Ended { end, .. } if !end.is_success()) {
-            self.say(Verbosity::Brief, hook_line(&event));
+            self.say(Verbosity::Brief, hook_line(event));
         }
     }
 
