@@ -195,7 +195,9 @@ fn a_disk_that_fills_up_meanwhile_is_told_and_what_arrived_is_kept() {
     let mut sshd = Sshd::start();
     let user = sshd.add_user("/bin/bash");
     let site = Site::over(&sshd, &user);
-    let Some(_mounted) = Mount::tmpfs(&site.target(""), "size=90m") else { return };
+    // The agent lies there too: that of a build for development is large.
+    let agent = fs::metadata(env!("CARGO_BIN_EXE_cutover-agent")).unwrap().len();
+    let Some(_mounted) = Mount::tmpfs(&site.target(""), &format!("size={}", 90 * MIB + agent)) else { return };
     run(Command::new("chown").arg(&user).arg(site.target("")));
     let relay = Relay::start(sshd.port());
     let mut line = Line { site, relay, sshd, user };

@@ -247,7 +247,7 @@ fn listen(directory: &Path, more: &str) -> Option<(Child, u16, Arc<Mutex<String>
     // The first value of a keyword counts, and a `Match` goes to the end.
     let (first, last) = more.split_at(more.find("Match ").unwrap_or(more.len()));
     let config = format!(
-        "{first}\nListenAddress 127.0.0.1:{port}\nHostKey {0}/host_key\nAuthorizedKeysFile {0}/authorized_keys\nPidFile none\n\
+        "ListenAddress 127.0.0.1:{port}\nHostKey {0}/host_key\n{first}\nAuthorizedKeysFile {0}/authorized_keys\nPidFile none\n\
          StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 100\n{last}\n",
         server.display()
     );
