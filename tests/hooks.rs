@@ -371,3 +371,16 @@ fn a_command_runs_in_the_live_release() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "a  b\n");
     assert_eq!(output.status.code(), Some(0));
 }
+
+#[test]
+fn a_run_whose_first_news_is_of_a_hook_is_in_the_log() {
+    let site = site_with(&[("look", "before_upload", "echo looking", ""), ("restart", "after_switch", "true", "")]);
+    site.deploy(&[]);
+    site.succeed(&["hooks", "run", "restart"]);
+    let runs = site.succeed(&["log"])["runs"].clone();
+    let verbs: Vec<&str> = runs.as_array().unwrap().iter().map(|run| run["verb"].as_str().unwrap()).collect();
+    assert_eq!(verbs, ["hooks run", "deploy"]);
+    let journal = site.command(&["log", &runs[1]["run"].to_string()]).output().unwrap();
+    let first = String::from_utf8(journal.stdout).unwrap().lines().next().unwrap().to_owned();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&first).unwrap()["begun"]["verb"], "deploy");
+}

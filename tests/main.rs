@@ -10,6 +10,7 @@
 
 mod support;
 
+mod docs;
 mod layers;
 mod security;
 mod webhook;
@@ -31,12 +32,15 @@ mod levels;
 mod progress;
 mod property;
 
+mod guides;
+
 mod rollback;
 
 mod belief;
 mod cold;
 mod deltas;
 
+mod host_key;
 mod lanes;
 mod login;
 mod run_as;
@@ -56,6 +60,7 @@ mod full;
 mod hooks;
 mod interruption;
 mod locks;
+mod log;
 mod power_cut;
 mod setback;
 

@@ -443,3 +443,17 @@ fn a_shared_file_is_refused_where_it_is_none_or_lies_elsewhere() {
     push("more").failed(1, &["`more` is larger than 16.8 MB"]);
     site.cutover(&["shared", "pull", ".env"]).failed(2, &["too few or too many words", "cutover help shared"]);
 }
+
+#[test]
+fn a_file_is_pushed_before_the_first_deploy_but_not_before_the_setup() {
+    let mut site = Site::new();
+    site.configure("shared_files = ['.env']");
+    site.write("index.html", "one");
+    fs::write(site.path("env"), "KEY=value\n").unwrap();
+    let push = ["shared", "push", "env", ".env", "--yes"];
+    site.cutover(&push).failed(1, &["has no `shared/` yet", "Hint: Run `cutover setup"]);
+    site.succeed(&["setup"]);
+    assert_eq!(site.succeed(&push)["created"], true);
+    site.deploy(&[]);
+    assert_eq!(read(site.current(".env")), "KEY=value\n");
+}

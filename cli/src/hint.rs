@@ -133,6 +133,9 @@ fn of_site(hint: &SiteHint) -> String {
         SiteHint::DeployFirst => {
             "Run `cutover deploy` first, or check the path: `deploy_path` in cutover.toml, or `--target`".into()
         }
+        SiteHint::SetUpFirst => {
+            "Run `cutover setup` first, or check the path: `deploy_path` in cutover.toml, or `--target`".into()
+        }
         SiteHint::LeaveServed { path } => format!("Something may be served from `{path}`: {LEAVE_IT}"),
         SiteHint::LeaveServedLink { path } => format!("Something may be served through `{path}`: {LEAVE_IT}"),
         SiteHint::KeepCurrentPath { known } => format!(

@@ -17,7 +17,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, never, select};
 
 use crate::error::Error;
 use crate::event::Phase;
-use crate::journal::{JournalEntry, RunResult};
+use crate::journal::JournalEntry;
 use crate::live::LiveNow;
 use crate::news::News;
 use crate::release::ReleaseId;
@@ -185,15 +185,22 @@ impl Conversation {
         self.journal.get_or_init(|| journal);
     }
 
+    /// Makes the journal stand, before another process continues it.
+    pub(crate) fn ensure_journal(&self) {
+        if let Some(journal) = self.journal.get() {
+            journal.ensure_begun();
+        }
+    }
+
     /// Tells whether there is news in the journal.
     pub(crate) fn has_journal(&self) -> bool {
         self.journal.get().is_some_and(Journal::has_begun)
     }
 
     /// Writes the result of the run into the journal.
-    pub(crate) fn end_journal(&self, result: RunResult) {
+    pub(crate) fn end_journal(&self, error: Option<String>, live: Option<ReleaseId>, is_heard: bool) {
         if let Some(journal) = self.journal.get() {
-            journal.add(JournalEntry::Ended(result));
+            journal.end(error, live, is_heard);
         }
     }
 

@@ -13,8 +13,8 @@ use std::path::Path;
 
 use crate::disk;
 use crate::error::{Error, Refusal, SiteError};
-use crate::journal::RunResult;
 use crate::live::LiveNow;
+use crate::release::ReleaseId;
 use crate::report::RunsReport;
 use crate::threads;
 use crate::wire::bounds;
@@ -61,7 +61,8 @@ fn converse(conversation: &Conversation) -> Result<(), Error> {
             log_missed_warnings(&hello, &message);
         }
         if conversation.has_journal() {
-            conversation.end_journal(result(&hello, &message, is_heard));
+            let (error, live) = result(&hello, &message);
+            conversation.end_journal(error, live, is_heard);
         }
         sent
     });
@@ -71,19 +72,16 @@ fn converse(conversation: &Conversation) -> Result<(), Error> {
     })
 }
 
-/// Returns the result of a run, for its journal.
-fn result(hello: &Hello, message: &FromAgent, is_heard: bool) -> RunResult {
+/// Returns the error of a run and the live release after it, for its journal.
+fn result(hello: &Hello, message: &FromAgent) -> (Option<String>, Option<ReleaseId>) {
     let live = || Layout::open(&deploy_path(hello)?, &hello.policy)?.map_or(Ok(None), |layout| layout.current.live());
-    let live = live().unwrap_or_default();
-    let (error, previous) = match message {
+    let error = match message {
         FromAgent::Failed { refusal, .. } => {
-            (Some([std::slice::from_ref(&refusal.message), &refusal.causes[..]].concat().join(": ")), None)
+            Some([std::slice::from_ref(&refusal.message), &refusal.causes[..]].concat().join(": "))
         }
-        FromAgent::Done(Reply::Deploy(done)) => (None, done.previous.clone()),
-        FromAgent::Done(Reply::Switch(report)) => (None, report.previous.clone()),
-        _ => (None, None),
+        _ => None,
     };
-    RunResult { error, live, previous, is_heard }
+    (error, live().unwrap_or_default())
 }
 
 /// Waits for the hello. The client connects while it scans, so it may ask for a look at the live release first.
@@ -222,10 +220,14 @@ impl Service<'_> {
         }
     }
 
+    /// Opens a deploy path to which something was deployed.
     fn open(&self, path: &Path) -> Result<Layout, Error> {
+        self.open_or(path, SiteError::NotSetUp)
+    }
+
+    fn open_or(&self, path: &Path, error: fn(String) -> SiteError) -> Result<Layout, Error> {
         threads::start_pool()?;
-        Layout::open(path, &self.hello.policy)?
-            .ok_or_else(|| Error::from(SiteError::NotSetUp(path.display().to_string())))
+        Layout::open(path, &self.hello.policy)?.ok_or_else(|| error(path.display().to_string()).into())
     }
 }
 

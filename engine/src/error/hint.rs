@@ -137,6 +137,8 @@ pub enum SiteHint {
     ChooseEmptyPath,
     /// Deploy first, or check the path.
     DeployFirst,
+    /// Make the directories first, or check the path.
+    SetUpFirst,
     /// Leave the directory or file at the link's place, which may be served, and deploy to another path.
     LeaveServed {
         /// The directory or file.

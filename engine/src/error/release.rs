@@ -52,7 +52,7 @@ pub enum ReleaseError {
         count: usize,
     },
     /// Fewer good releases were live before.
-    #[error("Only {good} good releases were live before this one, not {wanted}")]
+    #[error("Only {good} good {} live before this one, not {wanted}", if *.good == 1 { "release was" } else { "releases were" })]
     TooFarBack {
         /// The releases that can be gone back to.
         good: usize,

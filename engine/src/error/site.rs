@@ -23,6 +23,9 @@ pub enum SiteError {
     /// The deploy path is missing or empty.
     #[error("Nothing was deployed to `{0}` yet")]
     NotSetUp(String),
+    /// The deploy path is missing or empty, so it has no `shared/`.
+    #[error("`{0}` has no `shared/` yet")]
+    NoShared(String),
     /// `current` is a directory or a file.
     #[error("`{0}` is not a symlink, so it cannot be switched")]
     CurrentNotSymlink(String),
@@ -184,6 +187,7 @@ impl SiteError {
         match self {
             SiteError::NotOurs { .. } => SiteHint::ChooseEmptyPath,
             SiteError::NotSetUp(_) => SiteHint::DeployFirst,
+            SiteError::NoShared(_) => SiteHint::SetUpFirst,
             SiteError::CurrentNotSymlink(path) => SiteHint::LeaveServed { path: path.clone() },
             SiteError::CurrentForeign { path, .. } => SiteHint::LeaveServedLink { path: path.clone() },
             SiteError::CurrentElsewhere { known, .. } => {

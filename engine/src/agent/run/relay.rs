@@ -33,6 +33,7 @@ const READ_AHEAD: usize = 16;
 pub(crate) fn relay(conversation: &Conversation, lock: &Lock, hello: &Hello, act: Act) -> Result<RunnerEnd, Error> {
     // Before there is a release, content of the client may be under way, which is not for the runner.
     let listens = !matches!(act, Act::Hooks { phase: HookPhase::BeforeUpload, .. });
+    conversation.ensure_journal();
     let (mut child, socket) = start(&conversation.program, lock)?;
     let reader = FrameReader::new::<FromRunner>(socket.try_clone().map_err(unstarted)?);
     let mut relay = Relay { conversation, out: FrameWriter::new(socket), listens, has_client: true };

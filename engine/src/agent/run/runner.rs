@@ -16,7 +16,7 @@ use crate::command::Mask;
 use crate::error::Error;
 use crate::event::Phase;
 use crate::hook::HookPhase;
-use crate::journal::{JournalEntry, RunResult};
+use crate::journal::JournalEntry;
 use crate::news::News;
 use crate::release::ReleaseId;
 use crate::threads;
@@ -68,9 +68,8 @@ fn carry_out(order: &Order, descriptors: Descriptors, mut voice: Voice) -> Resul
     let layout = open(&deploy_path(hello)?, order)?;
     let lock = Lock::inherit(&layout.private, descriptors, order.fence)?;
     keep_beating(&lock)?;
-    voice.journal = Journal::of_other(&layout.private, order.fence).ok();
+    voice.journal = Journal::of_other(&layout, order.fence).ok();
     let mut site = Site::hold(lock, layout)?;
-    let live_before = site.layout.current.live().ok().flatten();
     let hooks =
         Hooks { hello, reporter: &voice, attendance: &voice.attendance, mask: Mask::new(&hello.procedure.secrets) };
     let ended = act(order, &hooks, &voice, &mut site);
@@ -78,8 +77,7 @@ fn carry_out(order: &Order, descriptors: Descriptors, mut voice: Voice) -> Resul
     let is_heard = !voice.attendance.is_gone();
     if !is_heard && let Some(journal) = &voice.journal {
         let live = site.layout.current.live().ok().flatten();
-        let error = ended.as_ref().err().map(Error::with_cause);
-        journal.add(JournalEntry::Ended(RunResult { error, live, previous: live_before, is_heard }));
+        journal.end(ended.as_ref().err().map(Error::with_cause), live, is_heard);
     }
     let end = RunnerEnd { failure, ..ended.unwrap_or_default() };
     voice.send(&FromRunner::Ended(Box::new(end)));

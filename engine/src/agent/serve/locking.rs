@@ -32,7 +32,7 @@ impl Service<'_> {
         layout.refresh(&lock, &self.hello.policy)?;
         let head = RunHead { verb: self.hello.request.verb().to_owned(), provenance: self.hello.provenance.clone() };
         let before = journal::newest(&layout.private)?;
-        self.conversation.begin_journal(Journal::new(&layout.private, lock.fence(), head)?);
+        self.conversation.begin_journal(Journal::new(layout, lock.fence(), head)?);
         // The warning begins a journal, so it is given once.
         if let Some(warning) = before.and_then(|run| unheard_warning(&run)) {
             self.conversation.warn(warning);

@@ -6,7 +6,7 @@ use super::Service;
 use crate::agent::conversation::Incoming;
 use crate::agent::shared::files::{self, NewSharedFile};
 use crate::agent::site::records::Releases;
-use crate::error::Error;
+use crate::error::{Error, SiteError};
 use crate::hash::Hash;
 use crate::path::RelativePath;
 use crate::wire::bounds::SHARED_FILE_BYTES_MAX;
@@ -16,7 +16,7 @@ use crate::wire::message::{FromAgent, Reply};
 impl Service<'_> {
     /// Lists `shared/`.
     pub(super) fn list_shared(&self, path: &Path) -> Result<Reply, Error> {
-        let layout = self.open(path)?;
+        let layout = self.open_or(path, SiteError::NoShared)?;
         let releases = Releases::read(&layout)?;
         let live = layout.current.live()?;
         let links = live.and_then(|live| releases.find(&live)).map(|record| record.shared.clone());
@@ -25,7 +25,7 @@ impl Service<'_> {
 
     /// Sends a file, if it exists.
     pub(super) fn send_shared(&self, path: &Path, file: &RelativePath) -> Result<Reply, Error> {
-        let content = files::read(&self.open(path)?.shared, file)?;
+        let content = files::read(&self.open_or(path, SiteError::NoShared)?.shared, file)?;
         if let Some(content) = &content {
             self.conversation.send(&FromAgent::SharedContent { length: content.len() as u64 })?;
             self.conversation.send_parts(content)?;
@@ -41,7 +41,7 @@ impl Service<'_> {
         known: Option<Hash>,
         length: u64,
     ) -> Result<Reply, Error> {
-        let mut layout = self.open(path)?;
+        let mut layout = self.open_or(path, SiteError::NoShared)?;
         let lock = self.lock(&mut layout)?;
         let mut parts = Parts::begin(length, SHARED_FILE_BYTES_MAX)?;
         self.conversation.send(&FromAgent::WantSharedContent)?;

@@ -14,8 +14,10 @@ use std::sync::OnceLock;
 use crate::disk::{Dir, TextFile};
 use crate::error::Error;
 use crate::journal::{JournalEntry, JournalLine, RunHead, RunResult};
+use crate::release::ReleaseId;
 use crate::report::RunSummary;
 
+use super::layout::Layout;
 use crate::agent::clock::now_millis;
 use crate::agent::json::to_json;
 
@@ -34,18 +36,32 @@ pub(crate) struct Journal {
     number: u64,
     /// The head. None: another process has begun the journal.
     head: Option<RunHead>,
+    /// The release that was live when the run began.
+    live_before: Option<ReleaseId>,
     file: OnceLock<Option<TextFile>>,
 }
 
 impl Journal {
     /// Makes the journal of a new run.
-    pub(crate) fn new(private: &Dir, number: u64, head: RunHead) -> Result<Journal, Error> {
-        Ok(Journal { private: private.duplicate()?, number, head: Some(head), file: OnceLock::new() })
+    pub(crate) fn new(layout: &Layout, number: u64, head: RunHead) -> Result<Journal, Error> {
+        Journal::make(layout, number, Some(head))
     }
 
     /// Continues the journal of another process.
-    pub(crate) fn of_other(private: &Dir, number: u64) -> Result<Journal, Error> {
-        Ok(Journal { private: private.duplicate()?, number, head: None, file: OnceLock::new() })
+    pub(crate) fn of_other(layout: &Layout, number: u64) -> Result<Journal, Error> {
+        Journal::make(layout, number, None)
+    }
+
+    fn make(layout: &Layout, number: u64, head: Option<RunHead>) -> Result<Journal, Error> {
+        let private = layout.private.duplicate()?;
+        // A link that leads elsewhere is refused later, where it matters.
+        let live_before = layout.current.live().unwrap_or_default();
+        Ok(Journal { private, number, head, live_before, file: OnceLock::new() })
+    }
+
+    /// Makes it stand, with its head.
+    pub(crate) fn ensure_begun(&self) {
+        self.file.get_or_init(|| self.open().ok());
     }
 
     /// Tells whether it has an entry.
@@ -58,6 +74,12 @@ impl Journal {
         if let Some(file) = self.file.get_or_init(|| self.open().ok()) {
             file.add(&line(entry)).unwrap_or_default();
         }
+    }
+
+    /// Ends it.
+    pub(crate) fn end(&self, error: Option<String>, live: Option<ReleaseId>, is_heard: bool) {
+        let previous = self.live_before.clone();
+        self.add(JournalEntry::Ended(RunResult { error, live, previous, is_heard }));
     }
 
     /// Opens the file, and removes the oldest journals.

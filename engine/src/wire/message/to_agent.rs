@@ -199,7 +199,7 @@ impl Request {
             Request::Pin { pin: None, .. } => "unpin",
             Request::Cleanup { .. } => "cleanup",
             Request::Runs | Request::Journal { .. } => "log",
-            Request::RunHook(_) => "hook",
+            Request::RunHook(_) => "hooks run",
             Request::Exec(_) => "exec",
             Request::LockStatus => "lock status",
             Request::AcquireLock(_) => "lock acquire",

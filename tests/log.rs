@@ -1,0 +1,91 @@
+//! `log`: the runs on the server, what each of them did, and a run that is at work.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+
+use serde_json::{Value, json};
+
+use crate::support::site::{RunResult, Site, text};
+use crate::support::wait;
+
+/// A hook that prints a line, waits for a file, and prints another.
+const HOOKS: &str = "[[hooks]]\nname = 'migrate'\nphase = 'before_switch'\n\
+     run = 'echo begun; until test -e \"$CUTOVER_SHARED_PATH/go\"; do sleep 0.05; done; echo migrated'\n";
+
+fn site() -> Site {
+    let mut site = Site::new();
+    site.configure(HOOKS);
+    site.write("index.html", "one");
+    site
+}
+
+/// Returns the lines of the journal of a run.
+fn journal(site: &Site, words: &[&str]) -> Vec<Value> {
+    let mut log = vec!["log"];
+    log.extend(words);
+    let output = site.command(&log).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn each_run_is_listed_with_who_what_and_result() {
+    let mut site = site();
+    site.write_shared("go", "");
+    site.deploy(&["--release", "1"]);
+    site.configure(&HOOKS.replace("echo begun", "exit 3"));
+    site.write("index.html", "two");
+    assert_eq!(site.cutover(&["deploy", "--release", "2"]).code, Some(6));
+    let report = site.succeed(&["log"]);
+    let [failed, first] = &report["runs"].as_array().unwrap()[..] else { panic!("{report}") };
+    assert!(text(&first["who"]).starts_with("tester@"), "{first}");
+    assert_eq!((&first["verb"], &first["previous"], &first["live"]), (&json!("deploy"), &json!(null), &json!("1")));
+    assert_eq!((&first["error"], &first["is_heard"]), (&json!(null), &json!(true)));
+    assert_eq!((&failed["previous"], &failed["live"]), (&json!("1"), &json!("1")));
+    assert!(text(&failed["error"]).contains("The hook `migrate` (before_switch) failed"), "{failed}");
+    // A run that is not there.
+    site.cutover(&["log", "99"]).failed(1, &["There is no journal of a run 99", "See `cutover log"]);
+}
+
+#[test]
+fn a_run_can_be_watched_from_elsewhere_until_it_ends_and_be_read_later() {
+    let site = site();
+    let deploy = site.command(&["deploy", "--release", "1"]).spawn().unwrap();
+    let printed = |line: &Value| line["news"]["hook"]["line"]["text"] == "begun";
+    let begun = || {
+        let output = site.command(&["log", "1"]).output().unwrap();
+        let lines = String::from_utf8(output.stdout).unwrap();
+        lines.lines().any(|line| printed(&serde_json::from_str(line).unwrap())).then_some(())
+    };
+    wait::until("the hook has begun", begun);
+    let mut watch = site.command(&["log", "--follow"]).spawn().unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let mut next = || lines.next().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    while !printed(&next().expect("the line of the hook")) {}
+    // Only now the hook goes on: the rest comes while it is watched.
+    site.write_shared("go", "");
+    let rest: Vec<Value> = std::iter::from_fn(next).collect();
+    assert!(rest.iter().any(|line| line["news"]["hook"]["line"]["text"] == "migrated"), "{rest:?}");
+    assert_eq!(rest.last().unwrap()["ended"]["live"], "1");
+    assert!(watch.wait().unwrap().success());
+    RunResult::wait(deploy).succeeded();
+    let whole = journal(&site, &["1"]);
+    assert_eq!(whole[0]["begun"]["verb"], "deploy");
+    assert_eq!(whole.last(), rest.last());
+}
+
+#[test]
+fn without_its_hooks_a_deploy_runs_its_checks_alone() {
+    let mut site = Site::new();
+    let hook =
+        "[[hooks]]\nname = 'restart'\nphase = 'after_switch'\nrun = 'touch \"$CUTOVER_SHARED_PATH/restarted\"'\n";
+    let check = "[[checks]]\nname = 'page'\nrun = 'touch \"$CUTOVER_SHARED_PATH/checked\"'\nfrom = 'server'\n";
+    site.configure(&format!("{hook}{check}"));
+    site.write("index.html", "one");
+    site.deploy(&["--skip-hooks"]);
+    let made = |name: &str| fs::exists(site.target("shared").join(name)).unwrap();
+    assert!(made("checked") && !made("restarted"));
+    site.deploy(&["--force"]);
+    assert!(made("restarted"));
+}
