@@ -1,6 +1,6 @@
-//! The guides of docs/guides: every config in them is accepted, and their examples run as they are printed.
+//! The README and the guides: every config in them is accepted, and their examples run as they are printed.
 //!
-//! A guide is run from its beginning to its end, on a small application with a real PHP and a database in SQLite. The target
+//! A page is run from its beginning to its end, on a small application with a real PHP and a database in SQLite. The target
 //! is a path of this machine. Comments that a reader does not see say what happens to a block:
 //!
 //! ```text
@@ -8,6 +8,7 @@
 //! <!-- test: accepted -->    the block is a config that is only read
 //! <!-- test: file NAME -->   the block is written to a file of the application
 //! <!-- test: do COMMAND -->  a command runs before the next block
+//! <!-- test: elsewhere -->   the next block needs a server, and does not run
 //! <!-- test: exit CODE -->   the last command of the next block ends so
 //! ```
 //!
@@ -15,13 +16,15 @@
 //! `…` stands for any lines. Digits may differ.
 
 use std::fs;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::support::pages::Pages;
 use crate::support::program;
 use crate::support::shop;
 use crate::support::site::Site;
+use crate::support::wait;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -121,7 +124,7 @@ fn every_config_of_the_docs_is_accepted() {
 struct Walk {
     site: Site,
     pages: Pages,
-    /// The name of the guide, for messages.
+    /// The page from the root of the project.
     name: String,
 }
 
@@ -142,13 +145,14 @@ impl Walk {
 
     /// Runs a guide to its end.
     fn run(&self) {
-        let page = fs::read_to_string(root().join("docs/guides").join(&self.name)).unwrap();
+        let page = fs::read_to_string(root().join(&self.name)).unwrap();
         for block in blocks(&page) {
             let mut code = 0;
-            let mut use_of_config = None;
+            let (mut use_of_config, mut runs) = (None, true);
             for comment in &block.comments {
                 match comment.split_once(' ').unwrap_or((comment, "")) {
-                    ("do", command) => self.check(command, 0, &[]),
+                    ("do", command) => drop(self.check(command, 0, &[])),
+                    ("elsewhere", "") => runs = false,
                     ("exit", number) => code = number.parse().unwrap(),
                     ("file", file) => self.site.write(file, &block.text),
                     (word @ ("config" | "accepted"), "") => use_of_config = Some(word),
@@ -158,7 +162,7 @@ impl Walk {
             match (block.language.as_str(), use_of_config) {
                 ("toml", Some("config")) => self.site.write("cutover.toml", self.local(&block.text)),
                 ("toml", use_of_config) => assert_eq!(use_of_config, Some("accepted"), "{}: {}", self.name, block.text),
-                ("console", _) => self.run_block(&block.text, code),
+                ("console", _) if runs => self.run_block(&block.text, code),
                 _ => {}
             }
         }
@@ -191,8 +195,8 @@ impl Walk {
         }
     }
 
-    /// Runs a command, which must end with this code and print these lines among others.
-    fn check(&self, command: &str, code: i32, lines: &[&str]) {
+    /// Runs a command, which must end with this code and print these lines among others. Returns all that it printed.
+    fn check(&self, command: &str, code: i32, lines: &[&str]) -> String {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", &format!("exec 2>&1\n{}", self.local(command))]);
         shell.env_clear().env("HOME", self.site.path("home")).env("USER", "anna");
@@ -211,6 +215,7 @@ impl Walk {
         if lines.iter().all(|line| *line != "…") && !lines.is_empty() {
             assert_eq!(text.lines().count(), lines.len(), "{name}: `{command}` printed:\n{text}");
         }
+        text
     }
 
     /// Returns the calls of programs that cannot run here.
@@ -220,11 +225,19 @@ impl Walk {
     }
 }
 
-/// Returns a line without what differs from run to run: digits, the width of columns, and the name of this machine.
+/// Returns a line without what differs from run to run: digits, commits, the width of columns, and the name of this
+/// machine.
 fn shape(line: &str) -> String {
     let words = line.split_whitespace().map(|word| {
-        if word.starts_with("anna@") {
-            return "anna@laptop".to_owned();
+        let core = word.trim_matches(|c: char| !c.is_alphanumeric());
+        if core.len() == 12 && core.chars().all(|c| c.is_ascii_hexdigit()) {
+            return word.replace(core, "commit");
+        }
+        if let Some((person, host)) = word.split_once('@') {
+            return format!(
+                "{person}@{}",
+                host.trim_start_matches(|c: char| c.is_alphanumeric() || c == '-' || c == '.')
+            );
         }
         let mut shape = String::new();
         for letter in word.chars() {
@@ -240,7 +253,7 @@ fn shape(line: &str) -> String {
 
 #[test]
 fn the_examples_of_the_guide_to_hooks_run() {
-    let walk = Walk::start("hooks.md");
+    let walk = Walk::start("docs/guides/hooks.md");
     walk.run();
     let calls = walk.calls();
     let count = |call: &str| calls.iter().filter(|line| line.starts_with(call)).count();
@@ -250,7 +263,7 @@ fn the_examples_of_the_guide_to_hooks_run() {
 
 #[test]
 fn the_examples_of_the_guide_to_shared_files_run() {
-    let walk = Walk::start("shared.md");
+    let walk = Walk::start("docs/guides/shared.md");
     walk.run();
     let env = fs::read_to_string(walk.site.target("shared/.env")).unwrap();
     assert!(env.contains("base64"), "{env}");
@@ -258,7 +271,7 @@ fn the_examples_of_the_guide_to_shared_files_run() {
 
 #[test]
 fn the_examples_of_the_guide_to_checks_run() {
-    let walk = Walk::start("checks.md");
+    let walk = Walk::start("docs/guides/checks.md");
     walk.run();
     let asked = walk.pages.asked();
     assert!(asked.iter().filter(|path| *path == "/health").count() >= 8, "{asked:?}");
@@ -266,12 +279,43 @@ fn the_examples_of_the_guide_to_checks_run() {
 
 #[test]
 fn the_examples_of_the_guide_to_rollbacks_run() {
-    let walk = Walk::start("rollback.md");
+    let walk = Walk::start("docs/guides/rollback.md");
     walk.run();
     assert_eq!(walk.calls().len(), 5, "{:?}", walk.calls());
 }
 
 #[test]
 fn the_examples_of_the_guide_for_teams_run() {
-    Walk::start("teams.md").run();
+    let walk = Walk::start("docs/guides/teams.md");
+    walk.run();
+    // The receiver of the guide accepts notices that have its secret, and no others.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let said = walk.site.path("said");
+    let mut receiver = Command::new("php");
+    receiver
+        .args(["-S", &address.to_string()])
+        .arg(walk.site.source("receiver.php"))
+        .env("WEBHOOK_SECRET", "right-secret");
+    receiver.stdout(Stdio::null()).stderr(fs::File::create(&said).unwrap());
+    let mut receiver = receiver.spawn().unwrap();
+    wait::until("the receiver listens", || TcpStream::connect(address).ok());
+    let deploy = |secret: &str| {
+        format!("cutover deploy production --force --set webhook=http://{address}/ --set webhook_secret={secret}")
+    };
+    let right = walk.check(&deploy("right-secret"), 0, &[]);
+    let told = fs::read_to_string(&said).unwrap();
+    let wrong = walk.check(&deploy("wrong-secret"), 0, &[]);
+    let all = fs::read_to_string(&said).unwrap();
+    receiver.kill().unwrap();
+    receiver.wait().unwrap();
+    assert!(told.contains("start: release  by anna") && told.contains("success: release 2"), "{told}");
+    assert!(!right.contains("Warning") && wrong.contains("403"), "{right}{wrong}");
+    assert_eq!(all.matches("success: release").count(), 1, "{all}");
+}
+
+#[test]
+fn the_examples_of_the_readme_run() {
+    let walk = Walk::start("README.md");
+    walk.run();
+    assert_eq!(walk.site.release_names().len(), 2);
 }

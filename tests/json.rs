@@ -73,6 +73,7 @@ fn every_field_of_json_is_in_the_docs() {
     check_fields("pin and unpin", &site.succeed(&["pin", &live, "--until", "2099-12-31", "--note", "a report"]));
     check_fields("releases", &site.succeed(&["releases"]));
     check_fields("pin and unpin", &site.succeed(&["unpin", &live]));
+    check_fields("log", &site.succeed(&["log"]));
     check_fields("diff", &site.succeed(&["diff", "live", "source"]));
     let ran = site.cutover(&["deploy", "--source", "nowhere"]);
     assert_eq!(ran.code, Some(1));
