@@ -384,3 +384,29 @@ fn a_run_whose_first_news_is_of_a_hook_is_in_the_log() {
     let first = String::from_utf8(journal.stdout).unwrap().lines().next().unwrap().to_owned();
     assert_eq!(serde_json::from_str::<serde_json::Value>(&first).unwrap()["begun"]["verb"], "deploy");
 }
+
+#[test]
+fn a_release_that_failed_and_stayed_live_is_made_anew_by_the_next_deploy() {
+    let mut site = site_with(&[("reload", "after_switch", "exit 1", "")]);
+    // A new name in `shared/` would be a reason of its own.
+    site.succeed(&["setup"]);
+    site.write_shared("log", "");
+    site.cutover(&["deploy", "--release", "1"]).failed(6, &["The site now serves release 1."]);
+    configure(&mut site, "", &[("reload", "after_switch", &note("reloaded"), "")]);
+    // The source is the same.
+    let report = site.deploy(&["--release", "2"]);
+    assert_eq!((&report["state"], &report["previous"]), (&json!("live"), &json!("1")));
+    assert_eq!(log(&site), ["reloaded"]);
+    site.deploy(&["--release", "3"]);
+    assert_eq!(site.live().as_deref(), Some("2"));
+}
+
+#[test]
+fn a_hook_that_fails_at_the_end_can_be_run_alone() {
+    let mut site = site_with(&[("tell", "after_deploy", "exit 1", "")]);
+    let hint = "`cutover hooks run tell";
+    site.cutover(&["deploy", "--release", "1"]).failed(6, &["The site now serves release 1.", hint]);
+    configure(&mut site, "", &[("tell", "after_deploy", &note("told $CUTOVER_RELEASE"), "")]);
+    site.succeed(&["hooks", "run", "tell"]);
+    assert_eq!(log(&site), ["told 1"]);
+}

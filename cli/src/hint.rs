@@ -31,7 +31,7 @@ pub(crate) fn text(hint: &Hint) -> String {
         Hint::Reach(hint) => of_reach(hint).into(),
         Hint::Login(hint) => of_login(hint),
         Hint::Start(hint) => of_start(hint),
-        Hint::Hook(hint) => of_hook(hint).into(),
+        Hint::Hook(hint) => of_hook(hint),
         Hint::Check(hint) => of_check(hint),
         Hint::RunAgain => RUN_AGAIN.into(),
         Hint::SameVersion => "Use the same version of Cutover on both sides".into(),
@@ -46,14 +46,21 @@ pub(crate) fn text(hint: &Hint) -> String {
     }
 }
 
-fn of_hook(hint: &HookHint) -> &'static str {
-    match hint {
+fn of_hook(hint: &HookHint) -> String {
+    let hint = match hint {
+        HookHint::RunHook { name } => {
+            return format!(
+                "Read its output above, mend the command, and run it: `cutover hooks run {}`",
+                quoted(name)
+            );
+        }
         HookHint::SeeOutput => "Read its output above, mend the command, and run this again",
         HookHint::AllowMoreTime => {
             "Raise `confirm` if the hooks and checks after the switch take longer, or find out why this machine was cut off"
         }
         HookHint::SeeJournal => "Find out on the server who ended it, then run this again",
-    }
+    };
+    hint.to_owned()
 }
 
 fn fetch_commit(repository: &str, near: Option<&str>, is_shallow: bool) -> String {

@@ -314,6 +314,11 @@ pub enum DamageHint {
 pub enum HookHint {
     /// Read the output of the hook, and mend its command.
     SeeOutput,
+    /// Mend the hook, and run it alone: the release is live.
+    RunHook {
+        /// The hook.
+        name: String,
+    },
     /// Allow more time, or look for the reason why the client could not confirm.
     AllowMoreTime,
     /// Read the journal, and find who ended the process.

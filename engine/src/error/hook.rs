@@ -34,6 +34,9 @@ impl HookError {
     /// Returns the next step.
     pub(super) fn hint(&self) -> HookHint {
         match self {
+            HookError::Failed { name, phase: HookPhase::AfterDeploy | HookPhase::AfterRollback, .. } => {
+                HookHint::RunHook { name: name.clone() }
+            }
             HookError::Failed { .. } => HookHint::SeeOutput,
             HookError::NotConfirmed { .. } => HookHint::AllowMoreTime,
             HookError::RunnerEnded => HookHint::SeeJournal,

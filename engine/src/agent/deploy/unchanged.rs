@@ -65,7 +65,8 @@ fn is_made_of(order: &Order<'_>, layout: &Layout, record: &Record) -> Result<boo
     let policy = order.policy();
     let is_like =
         record.copy_paths == policy.copy_paths && record.link == policy.link && record.writable == policy.writable;
-    if order.begin.force || record.root != order.begin.root || !is_like {
+    // A release that failed and stayed live was never made live as it should be: its hooks and checks are due.
+    if order.begin.force || record.is_bad() || record.root != order.begin.root || !is_like {
         return Ok(false);
     }
     let shares_nothing =
