@@ -40,12 +40,12 @@ switch ($argv[1] ?? '') {
         @unlink("$root/storage/framework/down");
         echo "Application is now live.\n";
         break;
-    case 'config:cache':
+    case 'optimize':
         file_put_contents("$root/bootstrap/cache/config.php", '<?php return [];');
-        echo "Configuration cached successfully.\n";
+        echo "Caching framework bootstrap, configuration, and metadata.\n";
         break;
-    case 'route:cache':
-    case 'view:cache':
+    case 'storage:link':
+        symlink("$root/storage/app/public", "$root/public/storage");
         break;
     case 'queue:restart':
         echo "Broadcasting queue restart signal.\n";
