@@ -277,7 +277,13 @@ impl Walk<'_> {
         };
         // A repair replaces an object and its files.
         if stat.device != self.root.device || (known.is_some() && !is_original && !is_object()?) {
-            return Ok(Some(DifferenceKind::Replaced));
+            let is_like = stat.size == file.size && stat.has_mtime(placement.second) && self.has_owner(stat);
+            // A deploy path that was restored from a backup may have lost its hardlinks: then the content decides.
+            let is_restored = is_like
+                && stat.mode == u32::from(file.key.mode)
+                && stat.device == self.root.device
+                && self.has_content(dir, named.name, file, stat)?;
+            return Ok((!is_restored).then_some(DifferenceKind::Replaced));
         }
         let kind = if stat.size != file.size || !stat.has_mtime(placement.second) {
             DifferenceKind::Content
