@@ -59,6 +59,8 @@ mod locks;
 mod power_cut;
 mod setback;
 
+mod applications;
+
 mod bad_input;
 mod bounds;
 mod verified;
