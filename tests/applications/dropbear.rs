@@ -69,7 +69,6 @@ fn hooks_run_over_dropbear_and_a_migration_ends_once_though_the_connection_is_cu
     fs::remove_file(site.target("shared/wait")).unwrap();
     wait::until("the lock is free", || (other.succeed(&["status"])["lock"] == json!(null)).then_some(()));
     assert_eq!((log(), site.live()), (vec!["begun 3".to_owned(), "migrated 3".to_owned()], Some("2".to_owned())));
-    assert!(site.cutover(&["log", "3"]).stderr.contains("migrated 3") || true);
 
     // The release is ready, and its migration is done.
     let ran = RunResult::wait(deploy("4"));

@@ -30,6 +30,7 @@ class QuietSkin extends WP_Upgrader_Skin
 
 function package(string $plugin): string
 {
+    $plugin = realpath($plugin);
     $zip = sys_get_temp_dir() . '/' . bin2hex(random_bytes(8)) . '.zip';
     (new PclZip($zip))->create($plugin, PCLZIP_OPT_REMOVE_PATH, dirname($plugin)) or exit('no package');
     return $zip;
@@ -46,7 +47,10 @@ $done = match ($verb) {
         $done = (new Plugin_Upgrader(new QuietSkin()))->upgrade($words[1]);
         return $done === true && !activate_plugin($words[1]) && unlink($zip);
     })(),
-    'edit' => $GLOBALS['wp_filesystem']->put_contents(WP_PLUGIN_DIR . "/$words[0]", $words[1], FS_CHMOD_FILE),
+    'edit' => (bool) $GLOBALS['wp_filesystem']->put_contents(WP_PLUGIN_DIR . "/$words[0]", $words[1], FS_CHMOD_FILE),
     'upload' => !wp_upload_bits($words[0], null, $words[1])['error'],
 };
-exit($done === true ? 0 : 'failed: ' . var_export($done, true));
+if ($done !== true) {
+    fwrite(STDERR, 'failed: ' . var_export($done, true));
+    exit(1);
+}
