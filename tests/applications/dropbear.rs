@@ -69,8 +69,16 @@ fn hooks_run_over_dropbear_and_a_migration_ends_once_though_the_connection_is_cu
     fs::remove_file(site.target("shared/wait")).unwrap();
     wait::until("the lock is free", || (other.succeed(&["status"])["lock"] == json!(null)).then_some(()));
     assert_eq!((log(), site.live()), (vec!["begun 3".to_owned(), "migrated 3".to_owned()], Some("2".to_owned())));
+    // The log has its output and its result.
+    let report = other.succeed(&["log"]);
+    let unheard: Vec<_> = report["runs"].as_array().unwrap().iter().filter(|run| run["is_heard"] == false).collect();
+    assert_eq!(unheard.len(), 1, "{report}");
+    assert_eq!((&unheard[0]["live"], unheard[0]["error"].is_string()), (&json!("2"), true), "{report}");
+    let journal = other.command(&["log", &unheard[0]["run"].to_string()]).output().unwrap();
+    let journal = String::from_utf8(journal.stdout).unwrap();
+    assert!(journal.contains("migrated 3"), "{journal}");
 
-    // The release is ready, and its migration is done.
+    // The next deploy migrates again, which a migration must bear.
     let ran = RunResult::wait(deploy("4"));
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(log(), ["begun", "migrated", "restarted"].map(|word| format!("{word} 4")));

@@ -139,8 +139,9 @@ fn config(site: &Site, php: &Php, port: u16) -> String {
     for phase in PHASES {
         config += &hook(&format!("look-{phase}"), phase, &look(phase), "");
     }
-    let lint = "for file in $(find . -name '*.php'); do php -n -l $file || exit 1; done";
-    config += &hook("lint", "build", lint, "cwd = 'source'");
+    let lint = "cd \"$CUTOVER_SOURCE_PATH/public\" && cd .. || exit 1; \
+                for file in $(find . -name '*.php'); do php -n -l $file || exit 1; done";
+    config += &hook("lint", "build", lint, "");
     config += &hook("open", "before_upload", "test ! -e \"$CUTOVER_SHARED_PATH/data/closed\"", "");
     config +=
         &hook("migrate", "before_switch", "php bin/migrate.php", "migration = true\nif_changed = ['/migrations/']");
