@@ -66,7 +66,7 @@ impl Clock {
 
     /// Asserts what a deploy or a rollback did: whether it installed packages, and the pages before and after.
     #[track_caller]
-    fn check(&self, ran: RunResult, installs: bool, before: &str, after: &str) {
+    fn check(&self, ran: &RunResult, installs: bool, before: &str, after: &str) {
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
         assert_eq!(ran.stderr.contains("[install] added 1 package"), installs, "{}", ran.stderr);
         // The server of the old release answers until it is restarted.
@@ -98,18 +98,18 @@ fn a_node_application_has_the_packages_of_its_lock_file_and_is_restarted_by_a_ho
         .map(|(version, package)| format!("{version} with ms {}: 86400000", PACKAGES[package].0));
     let ran = clock.deploy(1);
     assert_eq!(ran.json["warnings"], serde_json::json!([]), "{}", ran.stderr);
-    clock.check(ran, true, "nothing", &one);
+    clock.check(&ran, true, "nothing", &one);
     assert_eq!(names(&clock.site.current("node_modules/ms")).len(), 4);
     // Nothing is installed if the lock file is the same, and the packages are there all the same.
     let ran = clock.deploy(2);
     assert_eq!(number(&ran.json["files_changed"]), 2, "{}", ran.json);
-    clock.check(ran, false, &one, &two);
+    clock.check(&ran, false, &one, &two);
     clock.require(PACKAGES[1]);
-    clock.check(clock.deploy(3), true, &two, &three);
+    clock.check(&clock.deploy(3), true, &two, &three);
 
-    clock.check(clock.site.cutover(&["rollback"]), false, &three, &two);
-    clock.check(clock.site.cutover(&["rollback"]), false, &two, &one);
-    clock.check(clock.site.cutover(&["rollback", "--forward"]), false, &one, &two);
+    clock.check(&clock.site.cutover(&["rollback"]), false, &three, &two);
+    clock.check(&clock.site.cutover(&["rollback"]), false, &two, &one);
+    clock.check(&clock.site.cutover(&["rollback", "--forward"]), false, &one, &two);
     let daemon = fs::read_to_string(clock.pid()).unwrap();
     assert!(run(Command::new("pgrep").arg("node")).lines().any(|pid| pid == daemon));
     assert_eq!(clock.site.succeed(&["status"])["lock"], serde_json::Value::Null);
@@ -120,7 +120,7 @@ fn packages_that_cannot_be_installed_stop_the_deploy_and_are_installed_anew_by_t
     let clock = Clock::new();
     clock.require(PACKAGES[0]);
     let one = format!("1 with ms {}: 86400000", PACKAGES[0].0);
-    clock.check(clock.deploy(1), true, "nothing", &one);
+    clock.check(&clock.deploy(1), true, "nothing", &one);
     // npm removes all packages before it finds that the sum is wrong.
     clock.require((PACKAGES[1].0, PACKAGES[0].1));
     clock
@@ -131,7 +131,7 @@ fn packages_that_cannot_be_installed_stop_the_deploy_and_are_installed_anew_by_t
     // The lock file is the one of the last success again, but its packages are gone.
     clock.require(PACKAGES[0]);
     let three = one.replacen('1', "3", 1);
-    clock.check(clock.deploy(3), true, &one, &three);
+    clock.check(&clock.deploy(3), true, &one, &three);
 }
 
 #[test]
@@ -139,13 +139,13 @@ fn a_build_runs_again_where_its_results_are_gone() {
     let mut clock = Clock::new();
     clock.require(PACKAGES[0]);
     let page = |version: u32| format!("{version} with ms {}: 86400000", PACKAGES[0].0);
-    clock.check(clock.deploy(1), true, "nothing", &page(1));
+    clock.check(&clock.deploy(1), true, "nothing", &page(1));
     fs::remove_dir_all(clock.site.path("state/worktrees")).unwrap();
-    clock.check(clock.deploy(2), true, &page(1), &page(2));
+    clock.check(&clock.deploy(2), true, &page(1), &page(2));
     // Without `build_keep`, each checkout removes them.
     let config = fs::read_to_string(clock.site.path("cutover.toml")).unwrap();
     clock.site.configure(&config.replace("build_keep", "# build_keep"));
     for version in [3, 4] {
-        clock.check(clock.deploy(version), true, &page(version - 1), &page(version));
+        clock.check(&clock.deploy(version), true, &page(version - 1), &page(version));
     }
 }
