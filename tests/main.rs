@@ -64,6 +64,8 @@ mod log;
 mod power_cut;
 mod setback;
 
+mod applications;
+
 mod bad_input;
 mod bounds;
 mod verified;

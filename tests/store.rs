@@ -1,11 +1,9 @@
 //! The store: its objects, their guarantees for web servers, and the treatment of an object that was written to.
 
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
@@ -13,11 +11,11 @@ use serde_json::json;
 use crate::support::immutable::Immutable;
 use crate::support::mount::Mount;
 use crate::support::nginx::Nginx;
+use crate::support::php::Php;
 use crate::support::real_tree::noise;
 use crate::support::site::{Site, names, number, text};
 use crate::support::sshd::{Sshd, is_root, run};
 use crate::support::tree::{Stat, assert_no_path_deceives, assert_same, stat};
-use crate::support::wait;
 
 /// Returns the directories of all releases that stand.
 fn releases(site: &Site) -> Vec<PathBuf> {
@@ -110,62 +108,10 @@ fn a_second_is_given_once_also_where_its_release_is_gone() {
     assert!(stat(&site.current("file")).mtime > between);
 }
 
-/// PHP behind it, on a socket.
-struct Php {
-    process: Child,
-    socket: PathBuf,
-}
-
-impl Php {
-    /// Starts it with stock settings, where it is installed.
-    fn start(site: &Site) -> Option<Php> {
-        let is_php = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"php-fpm"));
-        let programs = fs::read_dir("/usr/sbin").unwrap().map(|entry| entry.unwrap().path());
-        let program = programs.filter(is_php).max()?;
-        let socket = site.path("php.sock");
-        let config = format!(
-            "[global]\nerror_log = {0}/php.log\n[www]\nlisten = {0}/php.sock\npm = static\npm.max_children = 1\n\
-             user = root\ngroup = root\n",
-            site.path("").display()
-        );
-        fs::write(site.path("php.conf"), config).unwrap();
-        let mut command = Command::new(program);
-        command.args(["-R", "-F", "-y"]).arg(site.path("php.conf")).stdout(Stdio::null()).stderr(Stdio::null());
-        let process = command.spawn().unwrap();
-        wait::until("PHP listens", || UnixStream::connect(&socket).ok());
-        Some(Php { process, socket })
-    }
-}
-
-impl Drop for Php {
-    fn drop(&mut self) {
-        // Its workers end with it.
-        Command::new("kill").arg(self.process.id().to_string()).status().ok();
-        self.process.wait().ok();
-    }
-}
-
-/// Returns the server block of the README, for a site on this machine.
-fn server_of_the_readme(site: &Site, php: &Php, port: u16) -> String {
-    let readme = include_str!("../README.md");
-    let block = readme.split("```nginx\n").nth(1).unwrap().split("```").next().unwrap();
-    for replaced in ["/srv/shop", "/run/php/php-fpm.sock", "server_name shop.example.com", "include fastcgi_params"] {
-        assert!(block.contains(replaced), "{replaced}");
-    }
-    block
-        .replace("/srv/shop", site.target("").to_str().unwrap().trim_end_matches('/'))
-        .replace("/run/php/php-fpm.sock", php.socket.to_str().unwrap())
-        .replace("server_name shop.example.com", &format!("listen 127.0.0.1:{port}"))
-        .replace("include fastcgi_params", "include /etc/nginx/fastcgi_params")
-}
-
 #[test]
 fn a_web_server_as_the_readme_sets_it_up_serves_a_release_as_soon_as_it_is_live() {
     let site = Site::new();
-    let Some(php) = Php::start(&site) else {
-        eprintln!("a_web_server_as_the_readme_sets_it_up…: skipped, PHP-FPM is not installed");
-        return;
-    };
+    let php = Php::start(&site);
     let write = |version: u32| {
         site.write("lib/version.php", format!("<?php return {version};"));
         let page = format!("<?php echo {version}, '-', require __DIR__ . '/../lib/version.php';");
@@ -173,7 +119,7 @@ fn a_web_server_as_the_readme_sets_it_up_serves_a_release_as_soon_as_it_is_live(
     };
     write(1);
     site.deploy(&[]);
-    let nginx = Nginx::start(&site.path("nginx"), |port| server_of_the_readme(&site, &php, port));
+    let nginx = Nginx::start(&site.path("nginx"), |port| php.server_of_the_readme(&site, port));
     for version in 1..4 {
         // What was compiled and where links led is remembered from the second request on.
         for _ in 0..3 {

@@ -12,6 +12,8 @@ use super::wait;
 /// A running server.
 pub(crate) struct Dropbear {
     process: Child,
+    /// Its port.
+    pub(crate) port: u16,
     /// An `ssh_config` for this server.
     pub(crate) config: PathBuf,
 }
@@ -29,7 +31,7 @@ impl Dropbear {
         let known = sshd.client(".ssh/known_hosts");
         let lines = fs::read_to_string(&known).unwrap();
         fs::write(known, format!("{lines}\nrelayed {public}\n")).unwrap();
-        Dropbear { process, config }
+        Dropbear { process, port, config }
     }
 }
 

@@ -1,7 +1,8 @@
 //! The hooks on this machine: they make what is deployed, in the source, before the scan.
 //!
-//! A hook with `if_changed` runs if a file that matches differs from the last time that it succeeded here. The state
-//! directory has a print of these files for each hook, and a directory for caches of builds, for each source.
+//! A hook with `if_changed` runs unless it succeeded the last time, and no file that matches differs since. The state
+//! directory has a print of these files for each hook, and a directory for caches of builds, for each source. What the
+//! hook made must still be there: so the print also stands for the directory, and a hook that begins has none.
 
 use std::ffi::OsString;
 use std::fs;
@@ -32,6 +33,10 @@ struct Build<'a> {
     context: &'a Context,
     /// The directory where the hooks run.
     directory: &'a Path,
+    /// The patterns of what stays there until the next build. None if all of it stays.
+    kept: Option<&'a [String]>,
+    /// The source, which the hooks may make.
+    source: &'a Path,
     /// The commit of the source, if it has one.
     commit: Option<String>,
     /// Whether this machine has never deployed to the target.
@@ -45,7 +50,7 @@ pub(crate) fn build(context: &Context, site: &BuildSite<'_>) -> Result<(), Error
     let target = context.target.destination.to_string();
     let is_first = memory.ask(|database| database.target(&target)).flatten().is_none();
     let commit = site.commit().map(str::to_owned).or_else(|| git::head(directory).ok().flatten());
-    Build { context, directory, commit, is_first }.run()
+    Build { context, directory, kept: site.kept(), source: &site.source, commit, is_first }.run()
 }
 
 impl Build<'_> {
@@ -55,10 +60,12 @@ impl Build<'_> {
         let place = BuildPlace::open(&self.context.state_dir, self.directory)?;
         for hook in hooks().filter(|hook| self.calls(hook)) {
             self.context.cancel.check()?;
-            let print = if hook.if_changed.is_empty() { None } else { Some(print(hook, self.directory)?) };
+            let print = if self.may_skip(hook) { Some(self.print(hook)?) } else { None };
             if print.is_some() && print == place.last_print(hook) {
                 continue;
             }
+            // A hook that fails may leave less than was there before.
+            place.forget_print(hook)?;
             match self.run_one(hook, &place)? {
                 CommandEnd::Done => place.keep_print(hook, print)?,
                 CommandEnd::Stopped => return Err(Error::Interrupted),
@@ -82,6 +89,23 @@ impl Build<'_> {
         }
     }
 
+    /// Tells whether a hook may be skipped: it says what it depends on, and what it made is still there.
+    fn may_skip(&self, hook: &Hook) -> bool {
+        !hook.if_changed.is_empty() && self.kept.is_none_or(|patterns| !patterns.is_empty())
+    }
+
+    /// Returns the print of a hook: the directory and what stays in it, and the files that the hook depends on.
+    fn print(&self, hook: &Hook) -> Result<Hash, Error> {
+        let mut hasher = Hasher::default();
+        let unreadable = |source| SourceError::Unreadable { path: self.directory.display().to_string(), source };
+        let metadata = fs::metadata(self.directory).map_err(unreadable)?;
+        // A new directory can get the inode of one that was removed. Not every filesystem knows when it was made.
+        let made = metadata.created().ok();
+        hasher.update(format!("{} {} {made:?} {:?}\n", metadata.dev(), metadata.ino(), self.kept).as_bytes());
+        add_files(&mut hasher, hook, self.directory)?;
+        Ok(hasher.finish())
+    }
+
     fn run_one(&self, hook: &Hook, place: &BuildPlace) -> Result<CommandEnd, Error> {
         let mask = Mask::new(&self.context.procedure.secrets);
         let tell = |event| self.context.observer.observe(Event::Hook(event));
@@ -102,7 +126,7 @@ impl Build<'_> {
     fn variables(&self, hook: &Hook, place: &BuildPlace) -> Vec<(OsString, OsString)> {
         let Context { procedure, provenance, .. } = self.context;
         let variables: [(&str, OsString); 8] = [
-            ("SOURCE_PATH", self.directory.into()),
+            ("SOURCE_PATH", self.source.into()),
             ("CACHE_PATH", place.cache.clone().into()),
             ("STAGE", procedure.stage.clone().unwrap_or_default().into()),
             ("REVISION", self.commit.clone().unwrap_or_default().into()),
@@ -137,6 +161,10 @@ impl BuildPlace {
         Some(Hash::from_bytes(bytes.try_into().ok()?))
     }
 
+    fn forget_print(&self, hook: &Hook) -> Result<(), Error> {
+        self.dir.remove_file(&print_name(hook)).map(drop)
+    }
+
     fn keep_print(&self, hook: &Hook, print: Option<Hash>) -> Result<(), Error> {
         print.map_or(Ok(()), |print| self.dir.replace(&print_name(hook), print.as_bytes()))
     }
@@ -148,10 +176,9 @@ fn print_name(hook: &Hook) -> Vec<u8> {
     format!("print-{}", &of.to_string()[..16]).into_bytes()
 }
 
-/// Returns the print of the files that a hook depends on: their paths, modes and content.
-fn print(hook: &Hook, source: &Path) -> Result<Hash, Error> {
+/// Adds the files that a hook depends on: their paths, modes and content.
+fn add_files(hasher: &mut Hasher, hook: &Hook, source: &Path) -> Result<(), Error> {
     let patterns = Patterns::parse(hook.if_changed.iter().map(String::as_str), "if_changed")?;
-    let mut hasher = Hasher::default();
     let mut waiting = vec![PathBuf::new()];
     while let Some(below) = waiting.pop() {
         let unreadable = |source| SourceError::Unreadable { path: below.display().to_string(), source };
@@ -181,5 +208,5 @@ fn print(hook: &Hook, source: &Path) -> Result<Hash, Error> {
             hasher.update(&content);
         }
     }
-    Ok(hasher.finish())
+    Ok(())
 }

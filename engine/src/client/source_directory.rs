@@ -75,7 +75,7 @@ pub(crate) struct BuildSite<'a> {
     /// The directory of the config, or the source if that lies elsewhere.
     pub(crate) directory: PathBuf,
     /// The source, which a build may make.
-    source: PathBuf,
+    pub(crate) source: PathBuf,
     config: Option<PathBuf>,
     worktree: Option<Worktree>,
 }
@@ -84,6 +84,11 @@ impl<'a> BuildSite<'a> {
     /// Returns the commit, if the source is one.
     pub(crate) fn commit(&self) -> Option<&str> {
         self.worktree.as_ref().map(|worktree| worktree.commit.as_str())
+    }
+
+    /// Returns the patterns of what stays until the next build. A directory that is no worktree stays as it is.
+    pub(crate) fn kept(&self) -> Option<&'a [String]> {
+        self.worktree.as_ref().map(|_| &self.request.build_keep[..])
     }
 
     /// Finds the directory to scan. Refuses a directory inside its own local target.

@@ -1,0 +1,2 @@
+CREATE TABLE goods (name TEXT NOT NULL);
+INSERT INTO goods VALUES ('tea');

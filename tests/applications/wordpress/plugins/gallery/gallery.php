@@ -1,0 +1,3 @@
+<?php
+/* Plugin Name: gallery */
+add_filter('parts', fn ($parts) => $parts . ', gallery 1');

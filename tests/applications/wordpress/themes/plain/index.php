@@ -1,0 +1,4 @@
+<?php
+// The page says which code runs, and what the plugins say.
+bloginfo('name');
+echo ': code VERSION', apply_filters('parts', '');
