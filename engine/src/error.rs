@@ -206,10 +206,7 @@ impl Error {
 
     /// Returns the message with its causes, for a warning.
     pub(crate) fn with_cause(&self) -> String {
-        match self.source() {
-            Some(cause) => format!("{self}: {cause}"),
-            None => self.to_string(),
-        }
+        self.to_refusal().text()
     }
 
     /// Returns the error as it crosses the wire.

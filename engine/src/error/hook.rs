@@ -1,8 +1,9 @@
 //! Failures of hooks. The user mends the command.
 
 use crate::command::CommandEnd;
-use crate::hook::HookPhase;
+use crate::hook::{Hook, HookPhase};
 
+use super::Error;
 use super::hint::HookHint;
 
 /// A hook failed, or nobody confirmed the release.
@@ -19,6 +20,16 @@ pub enum HookError {
         /// The way in which its command ended.
         end: CommandEnd,
     },
+    /// The command of a hook could not be run.
+    #[error("The hook `{name}` ({}) could not be run", phase.name())]
+    NotRun {
+        /// The hook.
+        name: String,
+        /// Its phase.
+        phase: HookPhase,
+        /// The reason.
+        source: Box<Error>,
+    },
     /// The client did not confirm the release in time.
     #[error("The release was not confirmed within {seconds} s")]
     NotConfirmed {
@@ -31,6 +42,17 @@ pub enum HookError {
 }
 
 impl HookError {
+    /// Returns the outcome of a hook whose command ended, or could not be run.
+    pub(crate) fn outcome(hook: &Hook, ran: Result<CommandEnd, Error>) -> Result<(), Error> {
+        let (name, phase) = (hook.name.clone(), hook.phase);
+        match ran {
+            Ok(CommandEnd::Done) => Ok(()),
+            Ok(CommandEnd::Stopped) => Err(Error::Interrupted),
+            Ok(end) => Err(HookError::Failed { name, phase, end }.into()),
+            Err(source) => Err(HookError::NotRun { name, phase, source: Box::new(source) }.into()),
+        }
+    }
+
     /// Returns the next step.
     pub(super) fn hint(&self) -> HookHint {
         match self {
@@ -38,6 +60,7 @@ impl HookError {
                 HookHint::RunHook { name: name.clone() }
             }
             HookError::Failed { .. } => HookHint::SeeOutput,
+            HookError::NotRun { .. } => HookHint::MendKeys,
             HookError::NotConfirmed { .. } => HookHint::AllowMoreTime,
             HookError::RunnerEnded => HookHint::SeeJournal,
         }
