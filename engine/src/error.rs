@@ -26,6 +26,8 @@ use std::error::Error as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::command::CommandEnd;
+use crate::hook::Hook;
 use crate::path::Shown;
 use crate::units::Bytes;
 
@@ -147,6 +149,17 @@ impl Error {
     pub fn io(action: &'static str, path: impl AsRef<Path>, source: impl Into<io::Error>) -> Error {
         let path = Shown(path.as_ref().as_os_str().as_encoded_bytes()).to_string();
         Error::Io { action, path, source: source.into() }
+    }
+
+    /// Returns the outcome of a hook whose command ended, or could not be run.
+    pub(crate) fn of_hook(hook: &Hook, ran: Result<CommandEnd, Error>) -> Result<(), Error> {
+        let (name, phase) = (hook.name.clone(), hook.phase);
+        match ran {
+            Ok(CommandEnd::Done) => Ok(()),
+            Ok(CommandEnd::Stopped) => Err(Error::Interrupted),
+            Ok(end) => Err(HookError::Failed { name, phase, end }.into()),
+            Err(source) => Err(HookError::NotRun { name, phase, source: Box::new(source) }.into()),
+        }
     }
 
     /// Returns whether a disk or a quota is full.

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use crate::command::{CommandEnd, Invocation, KeptLines, Mask};
 use crate::disk::{self, Dir};
-use crate::error::{Error, HookError, SourceError};
+use crate::error::{Error, SourceError};
 use crate::event::{Event, HookEvent};
 use crate::hash::Hash;
 use crate::hasher::Hasher;
@@ -59,7 +59,7 @@ impl Build<'_> {
             if print.is_some() && print == place.last_print(hook) {
                 continue;
             }
-            match HookError::outcome(hook, self.run_one(hook, &place)) {
+            match Error::of_hook(hook, self.run_one(hook, &place)) {
                 Ok(()) => place.keep_print(hook, print)?,
                 Err(error) if hook.halt_on_error || matches!(error, Error::Interrupted) => return Err(error),
                 Err(error) => self.context.observer.observe(Event::Warning(error.with_cause())),

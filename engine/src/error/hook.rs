@@ -1,9 +1,8 @@
 //! Failures of hooks. The user mends the command.
 
 use crate::command::CommandEnd;
-use crate::hook::{Hook, HookPhase};
+use crate::hook::HookPhase;
 
-use super::Error;
 use super::hint::HookHint;
 
 /// A hook failed, or nobody confirmed the release.
@@ -28,7 +27,7 @@ pub enum HookError {
         /// Its phase.
         phase: HookPhase,
         /// The reason.
-        source: Box<Error>,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The client did not confirm the release in time.
     #[error("The release was not confirmed within {seconds} s")]
@@ -42,17 +41,6 @@ pub enum HookError {
 }
 
 impl HookError {
-    /// Returns the outcome of a hook whose command ended, or could not be run.
-    pub(crate) fn outcome(hook: &Hook, ran: Result<CommandEnd, Error>) -> Result<(), Error> {
-        let (name, phase) = (hook.name.clone(), hook.phase);
-        match ran {
-            Ok(CommandEnd::Done) => Ok(()),
-            Ok(CommandEnd::Stopped) => Err(Error::Interrupted),
-            Ok(end) => Err(HookError::Failed { name, phase, end }.into()),
-            Err(source) => Err(HookError::NotRun { name, phase, source: Box::new(source) }.into()),
-        }
-    }
-
     /// Returns the next step.
     pub(super) fn hint(&self) -> HookHint {
         match self {

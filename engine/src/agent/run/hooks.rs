@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::command::{CommandEnd, Invocation, KeptLines, Mask};
-use crate::error::{Error, HookError};
+use crate::error::Error;
 use crate::event::HookEvent;
 use crate::hook::{Hook, HookPhase};
 use crate::manifest::diff;
@@ -84,7 +84,7 @@ impl Hooks<'_> {
         lock.note_hook(Some(&hook.name));
         let end = self.run_one(hook, scene, layout, must_stop);
         lock.note_hook(None);
-        HookError::outcome(hook, end)
+        Error::of_hook(hook, end)
     }
 
     fn run_one(
