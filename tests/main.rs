@@ -62,6 +62,7 @@ mod interruption;
 mod locks;
 mod log;
 mod power_cut;
+mod runner;
 mod setback;
 
 mod applications;

@@ -35,7 +35,9 @@ pub(crate) fn text(hint: &Hint) -> String {
         Hint::Check(hint) => of_check(hint),
         Hint::RunAgain => RUN_AGAIN.into(),
         Hint::SameVersion => "Use the same version of Cutover on both sides".into(),
-        Hint::ShortenConfig => "Configure fewer shared paths and patterns, or shorter ones".into(),
+        Hint::ShortenConfig => {
+            "Move the commands of long hooks into scripts, or configure fewer shared paths and patterns".into()
+        }
         Hint::FreeThreads => "Cutover needs about 20, and uses few more: end other processes of that user there, or \
              raise its limit (`ulimit -u`; `TasksMax` or `pids.max` of its control group)"
             .into(),
@@ -55,6 +57,7 @@ fn of_hook(hint: &HookHint) -> String {
             );
         }
         HookHint::SeeOutput => "Read its output above, mend the command, and run this again",
+        HookHint::MendKeys => "Mend its `cwd` or `shell`, and run this again",
         HookHint::AllowMoreTime => {
             "Raise `confirm` if the hooks and checks after the switch take longer, or find out why this machine was cut off"
         }

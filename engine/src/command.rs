@@ -42,6 +42,8 @@ pub(crate) struct Invocation<'a> {
     pub(crate) directory: &'a Path,
     /// Variables beside those of this process. Those of the command win over them.
     pub(crate) variables: &'a [(OsString, OsString)],
+    /// Replaces secrets in the output.
+    pub(crate) mask: &'a Mask,
 }
 
 impl Invocation<'_> {
@@ -49,12 +51,12 @@ impl Invocation<'_> {
     pub(crate) fn run(&self, mut take: impl FnMut(String), must_stop: impl Fn() -> bool) -> Result<CommandEnd, Error> {
         let (mut child, mut output) = self.start()?;
         let mut ending = Ending { asked: None, timeout: self.command.timeout, began: Instant::now() };
-        let mut lines = Lines::default();
+        let mut lines = Lines::new(self.mask);
         let status = loop {
             if wait_for_output(&output) {
                 read_some(&mut output, &mut lines, &mut take);
             }
-            if let Some(status) = child.try_wait().map_err(|error| self.failed(error))? {
+            if let Some(status) = child.try_wait().map_err(failed)? {
                 break status;
             }
             ending.look(&child, must_stop());
@@ -83,18 +85,18 @@ impl Invocation<'_> {
     }
 
     fn start(&self) -> Result<(Child, PipeReader), Error> {
-        let (output, writer) = io::pipe().map_err(|error| self.failed(error))?;
-        let errors = writer.try_clone().map_err(|error| self.failed(error))?;
+        let (output, writer) = io::pipe().map_err(failed)?;
+        let errors = writer.try_clone().map_err(failed)?;
         let directory = self.working_directory();
         let mut process = self.shell();
         process.current_dir(&directory).envs(self.variables.iter().map(|(name, value)| (name, value)));
         process.envs(&self.command.env).process_group(0);
         process.stdin(Stdio::null()).stdout(writer).stderr(errors);
         let child = process.spawn().map_err(|error| match directory.is_dir() {
-            true => self.failed(error),
+            true => Error::io("run", process.get_program(), error),
             false => Error::io("run a command in", &directory, error),
         })?;
-        rustix::io::ioctl_fionbio(&output, true).map_err(|error| self.failed(error.into()))?;
+        rustix::io::ioctl_fionbio(&output, true).map_err(|error| failed(error.into()))?;
         Ok((child, output))
     }
 
@@ -115,10 +117,11 @@ impl Invocation<'_> {
         process.args(flags).arg(&self.command.run);
         process
     }
+}
 
-    fn failed(&self, error: io::Error) -> Error {
-        Error::io("run", &self.command.run, error)
-    }
+/// The text of the command is not named: it may hold a secret.
+fn failed(error: io::Error) -> Error {
+    Error::io("follow", "the command", error)
 }
 
 /// The end of a command that must not go on.
@@ -176,7 +179,7 @@ fn wait_for_output(output: &PipeReader) -> bool {
 }
 
 /// Reads output once. Returns whether there was some.
-fn read_some(output: &mut PipeReader, lines: &mut Lines, take: &mut impl FnMut(String)) -> bool {
+fn read_some(output: &mut PipeReader, lines: &mut Lines<'_>, take: &mut impl FnMut(String)) -> bool {
     let mut buffer = [0; 16 << 10];
     match output.read(&mut buffer) {
         Ok(0) | Err(_) => false,
@@ -188,7 +191,7 @@ fn read_some(output: &mut PipeReader, lines: &mut Lines, take: &mut impl FnMut(S
 }
 
 /// Reads the output that is there, up to the size of a pipe: a daemon may write for ever.
-fn drain(output: &mut PipeReader, lines: &mut Lines, take: &mut impl FnMut(String)) {
+fn drain(output: &mut PipeReader, lines: &mut Lines<'_>, take: &mut impl FnMut(String)) {
     const READS_MAX: usize = 64;
     for _ in 0..READS_MAX {
         if !read_some(output, lines, take) {
@@ -205,7 +208,8 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let mut lines = Vec::new();
         let variables = [("GREETING".into(), "hello".into())];
-        let invocation = Invocation { command, directory: place.path(), variables: &variables };
+        let mask = Mask::new(&["s3cret".to_owned()]);
+        let invocation = Invocation { command, directory: place.path(), variables: &variables, mask: &mask };
         let end = invocation.run(|line| lines.push(line), || false).unwrap();
         (end, lines)
     }
@@ -220,6 +224,14 @@ mod tests {
         assert_eq!((end, lines), (CommandEnd::Done, ["hello", "error", "last"].map(str::to_owned).to_vec()));
         assert_eq!(run(&command("exit 3")).0, CommandEnd::Code(3));
         assert_eq!(run(&command("kill -9 $$")).0, CommandEnd::Signal(9));
+    }
+
+    #[test]
+    fn a_secret_across_the_cut_of_a_long_line_is_not_shown() {
+        for before in 4080..4100 {
+            let (_, lines) = run(&command(&format!("head -c {before} /dev/zero | tr '\\0' x; echo s3cret after")));
+            assert_eq!(lines.concat(), format!("{}*** after", "x".repeat(before)));
+        }
     }
 
     #[test]

@@ -26,6 +26,8 @@ use std::error::Error as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::command::CommandEnd;
+use crate::hook::Hook;
 use crate::path::Shown;
 use crate::units::Bytes;
 
@@ -149,6 +151,17 @@ impl Error {
         Error::Io { action, path, source: source.into() }
     }
 
+    /// Returns the outcome of a hook whose command ended, or could not be run.
+    pub(crate) fn of_hook(hook: &Hook, ran: Result<CommandEnd, Error>) -> Result<(), Error> {
+        let (name, phase) = (hook.name.clone(), hook.phase);
+        match ran {
+            Ok(CommandEnd::Done) => Ok(()),
+            Ok(CommandEnd::Stopped) => Err(Error::Interrupted),
+            Ok(end) => Err(HookError::Failed { name, phase, end }.into()),
+            Err(source) => Err(HookError::NotRun { name, phase, source: Box::new(source) }.into()),
+        }
+    }
+
     /// Returns whether a disk or a quota is full.
     pub(crate) fn is_full(&self) -> bool {
         use io::ErrorKind::{QuotaExceeded, StorageFull};
@@ -206,10 +219,7 @@ impl Error {
 
     /// Returns the message with its causes, for a warning.
     pub(crate) fn with_cause(&self) -> String {
-        match self.source() {
-            Some(cause) => format!("{self}: {cause}"),
-            None => self.to_string(),
-        }
+        self.to_refusal().text()
     }
 
     /// Returns the error as it crosses the wire.

@@ -44,7 +44,8 @@ pub(crate) fn go_live(
     let Departure { id, step, is_rollback } = departure;
     let began = Instant::now();
     if hello.procedure.needs_runner() && site.layout.current.live()?.as_ref() != Some(id) {
-        conversation.note_switching(id);
+        // A runner may come to the switch before it hears that the client has gone.
+        conversation.begin_switch(id)?;
         let back = if let Step::Back { reason } = step { Some(reason.to_owned()) } else { None };
         let act = Act::GoLive(GoLive { release: id.clone(), back, is_rollback });
         let ended = relay(conversation, &site.lock, hello, act);
@@ -59,7 +60,7 @@ pub(crate) fn go_live(
     conversation.begin_switch(id)?;
     let Site { lock, layout, releases } = site;
     let verb = hello.request.verb();
-    let switch = Switch { id, step, verb, provenance: &hello.provenance };
+    let switch = Switch { id, step, verb, provenance: &hello.provenance, confirmation: None };
     let switched = switch::switch(layout, lock, releases, switch)?;
     conversation.ended(Phase::Switch);
     conversation.live(id);

@@ -26,7 +26,7 @@ use super::conversation::alive::keep_alive;
 use super::conversation::{CLIENT_SILENT_MAX, Conversation, Incoming};
 use super::deploy::{Look, Order, deploy};
 use super::deploy_path::deploy_path;
-use super::run::{RunnerProgram, take_back_unconfirmed};
+use super::run::RunnerProgram;
 use super::site::Site;
 use super::site::journal;
 use super::site::layout::Layout;
@@ -53,16 +53,23 @@ fn converse(conversation: &Conversation) -> Result<(), Error> {
                 FromAgent::Failed { refusal: fitting(error.to_refusal()), live: live_now(conversation, &hello) }
             }
         };
-        let is_gone = conversation.check_line().is_err();
-        // If the client has gone, the work is done all the same. Only the log can keep its warnings.
+        // A user who interrupted still listens.
+        let is_heard = conversation.check_line().is_ok() || conversation.last_word() == Some(true);
+        // The journal comes first: a client that has its answer may end this process.
+        let end_journal = |is_heard| {
+            if conversation.has_journal() {
+                let (error, live) = result(&hello, &message);
+                conversation.end_journal(error, live, is_heard);
+            }
+        };
+        end_journal(is_heard);
         let sent = conversation.send(&message);
-        let is_heard = !is_gone && sent.is_ok();
-        if !is_heard {
+        // If the client has gone, the work is done all the same. Only the log can keep its warnings.
+        if !is_heard || sent.is_err() {
             log_missed_warnings(&hello, &message);
         }
-        if conversation.has_journal() {
-            let (error, live) = result(&hello, &message);
-            conversation.end_journal(error, live, is_heard);
+        if is_heard && sent.is_err() {
+            end_journal(false);
         }
         sent
     });
@@ -75,12 +82,7 @@ fn converse(conversation: &Conversation) -> Result<(), Error> {
 /// Returns the error of a run and the live release after it, for its journal.
 fn result(hello: &Hello, message: &FromAgent) -> (Option<String>, Option<ReleaseId>) {
     let live = || Layout::open(&deploy_path(hello)?, &hello.policy)?.map_or(Ok(None), |layout| layout.current.live());
-    let error = match message {
-        FromAgent::Failed { refusal, .. } => {
-            Some([std::slice::from_ref(&refusal.message), &refusal.causes[..]].concat().join(": "))
-        }
-        _ => None,
-    };
+    let error = if let FromAgent::Failed { refusal, .. } = message { Some(refusal.text()) } else { None };
     (error, live().unwrap_or_default())
 }
 
@@ -194,10 +196,7 @@ impl Service<'_> {
                 prune::cleanup(&mut layout, &mut releases, policy, &options, self.conversation).map(Reply::Cleanup)
             }
             Request::Cleanup { dry_run: false } => {
-                let mut layout = self.open(path)?;
-                let lock = self.lock(&mut layout)?;
-                let mut site = Site::hold(lock, layout)?;
-                take_back_unconfirmed(self.conversation, self.hello, &mut site)?;
+                let mut site = self.hold(path)?;
                 let Site { lock, layout, releases } = &mut site;
                 let options =
                     prune::CleanupOptions { lock: Some(lock), sweep: true, ..prune::CleanupOptions::default() };

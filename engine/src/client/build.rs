@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use crate::command::{CommandEnd, Invocation, KeptLines, Mask};
 use crate::disk::{self, Dir};
-use crate::error::{Error, HookError, SourceError};
+use crate::error::{Error, SourceError};
 use crate::event::{Event, HookEvent};
 use crate::hash::Hash;
 use crate::hasher::Hasher;
@@ -66,16 +66,10 @@ impl Build<'_> {
             }
             // A hook that fails may leave less than was there before.
             place.forget_print(hook)?;
-            match self.run_one(hook, &place)? {
-                CommandEnd::Done => place.keep_print(hook, print)?,
-                CommandEnd::Stopped => return Err(Error::Interrupted),
-                end => {
-                    let error = HookError::Failed { name: hook.name.clone(), phase: hook.phase, end };
-                    if hook.halt_on_error {
-                        return Err(error.into());
-                    }
-                    self.context.observer.observe(Event::Warning(error.to_string()));
-                }
+            match Error::of_hook(hook, self.run_one(hook, &place)) {
+                Ok(()) => place.keep_print(hook, print)?,
+                Err(error) if hook.halt_on_error || matches!(error, Error::Interrupted) => return Err(error),
+                Err(error) => self.context.observer.observe(Event::Warning(error.with_cause())),
             }
         }
         Ok(())
@@ -113,11 +107,12 @@ impl Build<'_> {
         tell(HookEvent::Began { name: name(), phase: hook.phase });
         let began = Instant::now();
         let variables = self.variables(hook, place);
-        let invocation = Invocation { command: &hook.command, directory: self.directory, variables: &variables };
+        let invocation =
+            Invocation { command: &hook.command, directory: self.directory, variables: &variables, mask: &mask };
         let mut kept = KeptLines::default();
         let mut pass = |text| tell(HookEvent::Line { name: name(), text });
         let must_stop = || self.context.cancel.check().is_err();
-        let end = invocation.run(|line| kept.add(mask.mask(line), &mut pass), must_stop)?;
+        let end = invocation.run(|line| kept.add(line, &mut pass), must_stop)?;
         kept.finish(&mut pass);
         tell(HookEvent::Ended { name: name(), end, seconds: began.elapsed().as_secs_f32() });
         Ok(end)

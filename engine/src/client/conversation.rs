@@ -52,6 +52,8 @@ pub(crate) struct Conversation {
     traffic: Traffic,
     cancel: Cancel,
     can_switch: AtomicBool,
+    /// Whether the agent has asked for the verdict on the live release.
+    has_judged: AtomicBool,
     /// Whether the server runs hooks: after an interruption it needs time for those that follow a failure.
     has_hooks: AtomicBool,
 }
@@ -115,6 +117,7 @@ impl Conversation {
             traffic: Traffic { sent, read, flow, copied_at, round_trips: AtomicU64::new(0) },
             cancel,
             can_switch: AtomicBool::new(false),
+            has_judged: AtomicBool::new(false),
             has_hooks: AtomicBool::new(false),
         })
     }
@@ -283,6 +286,14 @@ impl Conversation {
     /// Notes that from now on the agent may switch without the client learning of it.
     pub(crate) fn note_possible_switch(&self) {
         self.can_switch.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that the agent asks for the verdict. It does once: each time costs the checks of this machine.
+    pub(crate) fn note_question(&self) -> Result<(), Error> {
+        match self.has_judged.swap(true, Ordering::Relaxed) {
+            true => Err(Error::Protocol("a second question for the verdict".into())),
+            false => Ok(()),
+        }
     }
 
     /// Notes whether the server runs hooks or checks.

@@ -16,12 +16,14 @@ use crate::wire::message::ToAgent;
 
 use super::conversation::Conversation;
 
-/// Runs the client's checks, and sends the verdict. Fails only if the user interrupts or the line is lost.
+/// Runs the client's checks, and sends the verdict. Fails only if the user interrupts, the line is lost, or it was asked
+/// for before.
 pub(crate) fn give(context: &Context, conversation: &Conversation) -> Result<(), Error> {
+    conversation.note_question()?;
     let verdict = match check_all(context) {
         Ok(()) => None,
         Err(Error::Interrupted) => return Err(Error::Interrupted),
-        Err(error) => Some(Box::new(error.to_refusal())),
+        Err(error) => Some(Box::new(error.to_refusal().masked(&Mask::new(&context.procedure.secrets)))),
     };
     conversation.send(&ToAgent::Verdict(verdict))
 }
@@ -44,12 +46,9 @@ fn check_one(context: &Context, check: &Check, http: &HttpClient) -> Result<(), 
         let event = CheckEvent::Failed { name: name(), attempt: failed.number, reason };
         context.observer.observe(Event::Check(event));
     };
-    let on_line = |text| {
-        let text = mask.mask(text);
-        context.observer.observe(Event::Hook(HookEvent::Line { name: name(), text }));
-    };
+    let on_line = |text| context.observer.observe(Event::Hook(HookEvent::Line { name: name(), text }));
     let run_command = |command: &Command| {
-        let invocation = Invocation { command, directory: Path::new("."), variables: &[] };
+        let invocation = Invocation { command, directory: Path::new("."), variables: &[], mask: &mask };
         invocation.prove(on_line, || context.cancel.check().is_err())
     };
     let prober = Prober { http, cancel: &context.cancel, run_command: &run_command, on_failed_try: &on_failed_try };

@@ -1,24 +1,34 @@
-//! Splits the output of a command into lines.
+//! Splits the output of a command into lines, without secrets.
+
+use super::output::Mask;
 
 /// The longest line in bytes. A longer one is split: a program may write without a newline for ever.
 const LINE_BYTES_MAX: usize = 4 << 10;
 
 /// The beginning of a line whose end has not come yet.
-#[derive(Debug, Default)]
-pub(super) struct Lines {
+#[derive(Debug)]
+pub(super) struct Lines<'a> {
+    mask: &'a Mask,
     begun: Vec<u8>,
 }
 
-impl Lines {
+impl<'a> Lines<'a> {
+    /// Begins.
+    pub(super) fn new(mask: &'a Mask) -> Lines<'a> {
+        Lines { mask, begun: Vec::new() }
+    }
+
     /// Adds output, and gives away each line that is complete.
     pub(super) fn add(&mut self, output: &[u8], take: &mut impl FnMut(String)) {
         let mut parts = output.split(|&byte| byte == b'\n');
         let last = parts.next_back().unwrap_or_default();
         for part in parts {
-            self.extend(part, take);
+            self.begun.extend_from_slice(part);
+            self.split(take);
             self.give(take);
         }
-        self.extend(last, take);
+        self.begun.extend_from_slice(last);
+        self.split(take);
     }
 
     /// Gives away a last line without a newline.
@@ -28,14 +38,20 @@ impl Lines {
         }
     }
 
-    fn extend(&mut self, mut part: &[u8], take: &mut impl FnMut(String)) {
-        while self.begun.len() + part.len() > LINE_BYTES_MAX {
-            let (now, later) = part.split_at(LINE_BYTES_MAX - self.begun.len());
-            self.begun.extend_from_slice(now);
-            self.give(take);
-            part = later;
+    /// Gives away the begin of a line that grows too long. Its end stays, because it may be the begin of a secret.
+    fn split(&mut self, take: &mut impl FnMut(String)) {
+        let kept = self.mask.begun_bytes_max();
+        if self.begun.len() <= LINE_BYTES_MAX + kept {
+            return;
         }
-        self.begun.extend_from_slice(part);
+        if kept > 0 {
+            self.begun = self.mask.mask(String::from_utf8_lossy(&self.begun).into_owned()).into_bytes();
+        }
+        while self.begun.len() > LINE_BYTES_MAX + kept {
+            let rest = self.begun.split_off(LINE_BYTES_MAX);
+            self.give(take);
+            self.begun = rest;
+        }
     }
 
     /// Gives away the line. Of a line that was drawn over itself, the last state counts.
@@ -43,7 +59,7 @@ impl Lines {
         let line = std::mem::take(&mut self.begun);
         let line = line.strip_suffix(b"\r").unwrap_or(&line);
         let line = memchr::memrchr(b'\r', line).map_or(line, |at| &line[at + 1..]);
-        take(String::from_utf8_lossy(line).into_owned());
+        take(self.mask.mask(String::from_utf8_lossy(line).into_owned()));
     }
 }
 
@@ -54,7 +70,8 @@ mod tests {
     #[track_caller]
     fn check(parts: &[&[u8]], expected: &[&str]) {
         let mut found = Vec::new();
-        let mut lines = Lines::default();
+        let mask = Mask::default();
+        let mut lines = Lines::new(&mask);
         for part in parts {
             lines.add(part, &mut |line| found.push(line));
         }

@@ -24,7 +24,8 @@ impl Mask {
     /// Makes a mask of these texts. A text of several lines is masked line by line.
     pub fn new(secrets: &[String]) -> Mask {
         let lines = secrets.iter().flat_map(|secret| secret.lines());
-        let mut secrets: Vec<String> = lines.filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
+        let is_secret = |line: &&str| !line.trim().is_empty() && !MASKED.contains(*line);
+        let mut secrets: Vec<String> = lines.filter(is_secret).map(str::to_owned).collect();
         // A secret may contain another one.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         Mask { secrets }
@@ -36,6 +37,11 @@ impl Mask {
             true => text.replace(secret.as_str(), MASKED),
             false => text,
         })
+    }
+
+    /// Returns the most bytes of a secret that may stand at the end of a text without the rest.
+    pub(super) fn begun_bytes_max(&self) -> usize {
+        self.secrets.first().map_or(0, |longest| longest.len() - 1)
     }
 }
 

@@ -43,7 +43,7 @@ pub enum Hint {
     RunAgain,
     /// Use the same version on both sides.
     SameVersion,
-    /// Configure fewer shared paths and patterns, or shorter ones.
+    /// Move long commands into scripts, or configure fewer shared paths and patterns.
     ShortenConfig,
     /// End other processes of the user, or raise the limit of threads.
     FreeThreads,
@@ -319,6 +319,8 @@ pub enum HookHint {
         /// The hook.
         name: String,
     },
+    /// Mend the place where the hook runs, or its shell.
+    MendKeys,
     /// Allow more time, or look for the reason why the client could not confirm.
     AllowMoreTime,
     /// Read the journal, and find who ended the process.

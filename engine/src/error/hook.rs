@@ -19,6 +19,16 @@ pub enum HookError {
         /// The way in which its command ended.
         end: CommandEnd,
     },
+    /// The command of a hook could not be run.
+    #[error("The hook `{name}` ({}) could not be run", phase.name())]
+    NotRun {
+        /// The hook.
+        name: String,
+        /// Its phase.
+        phase: HookPhase,
+        /// The reason.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The client did not confirm the release in time.
     #[error("The release was not confirmed within {seconds} s")]
     NotConfirmed {
@@ -38,6 +48,7 @@ impl HookError {
                 HookHint::RunHook { name: name.clone() }
             }
             HookError::Failed { .. } => HookHint::SeeOutput,
+            HookError::NotRun { .. } => HookHint::MendKeys,
             HookError::NotConfirmed { .. } => HookHint::AllowMoreTime,
             HookError::RunnerEnded => HookHint::SeeJournal,
         }

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::hint::Hint;
+use crate::command::Mask;
+
+use super::hint::{CheckHint, Hint};
 use super::kind::Kind;
 
 /// An error of the agent.
@@ -16,4 +18,22 @@ pub struct Refusal {
     pub causes: Vec<String>,
     /// The next step.
     pub hint: Option<Hint>,
+}
+
+impl Refusal {
+    /// Returns the error with its causes, as one text.
+    pub fn text(&self) -> String {
+        [std::slice::from_ref(&self.message), &self.causes[..]].concat().join(": ")
+    }
+
+    /// Returns the error without secrets.
+    pub(crate) fn masked(self, mask: &Mask) -> Refusal {
+        let Refusal { kind, message, causes, hint } = self;
+        let causes = causes.into_iter().map(|cause| mask.mask(cause)).collect();
+        let hint = hint.map(|hint| match hint {
+            Hint::Check(CheckHint::SeeAnswer { url }) => Hint::Check(CheckHint::SeeAnswer { url: mask.mask(url) }),
+            hint => hint,
+        });
+        Refusal { kind, message: mask.mask(message), causes, hint }
+    }
 }

@@ -89,12 +89,15 @@ impl Attendance {
         const LOOK_EVERY: Duration = Duration::from_millis(200);
         let mut state = self.state();
         loop {
-            let is_over = deadline.map_or(state.is_gone, Deadline::is_over);
-            if is_over || state.is_stopped {
+            if state.is_stopped {
                 return None;
             }
+            // One that has come counts, also if the client has gone since.
             if let Some(verdict) = state.verdict.take() {
                 return Some(verdict);
+            }
+            if deadline.map_or(state.is_gone, Deadline::is_over) {
+                return None;
             }
             let waited = self.0.changed.wait_timeout(state, LOOK_EVERY);
             state = waited.expect("no holder panics").0;
@@ -103,5 +106,34 @@ impl Attendance {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().expect("no holder panics")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::wire::frame::{FrameKind, FrameWriter};
+
+    use super::*;
+
+    /// Returns the attendance after these messages and the end of the agent.
+    fn after(said: &[ToRunner]) -> Attendance {
+        let (own, other) = std::os::unix::net::UnixStream::pair().unwrap();
+        let mut writer = FrameWriter::new(other);
+        for message in said {
+            writer.write(FrameKind::Message, &message::to_bytes(message)).unwrap();
+        }
+        drop(writer);
+        let attendance = Attendance::default();
+        attendance.listen(FrameReader::new::<ToRunner>(own));
+        attendance
+    }
+
+    #[test]
+    fn a_verdict_counts_also_if_its_client_has_gone_since() {
+        let refusal = Error::Interrupted.to_refusal();
+        let attendance = after(&[ToRunner::Verdict(Some(Box::new(refusal.clone()))), ToRunner::ClientGone]);
+        assert_eq!(attendance.wait_for_verdict(None), Some(Some(Box::new(refusal))));
+        assert_eq!(after(&[ToRunner::ClientGone]).wait_for_verdict(None), None);
+        assert_eq!(after(&[ToRunner::Verdict(None), ToRunner::Stop]).wait_for_verdict(None), None);
     }
 }

@@ -33,9 +33,9 @@ impl Hooks<'_> {
             let reason = self.mask.mask(failed.fault.to_string());
             self.reporter.tell(News::Check(CheckEvent::Failed { name: name(), attempt: failed.number, reason }));
         };
-        let on_line = |text| self.tell(HookEvent::Line { name: name(), text: self.mask.mask(text) });
+        let on_line = |text| self.tell(HookEvent::Line { name: name(), text });
         let run_command = |command: &Command| {
-            let invocation = Invocation { command, directory: &directory, variables: &variables };
+            let invocation = Invocation { command, directory: &directory, variables: &variables, mask: &self.mask };
             invocation.prove(on_line, || self.attendance.is_stopped())
         };
         let cancel = self.attendance.cancel();

@@ -1,6 +1,7 @@
 //! The confirmation that a release waits for: the time by which the client must say that it is good.
 //!
-//! It stands in the record of the release before the switch. The time is of the clock of this boot, which also runs
+//! It stands in the record of the release before the switch, and goes when the release was confirmed or stays all the
+//! same. A release that was left may keep it: the next switch to that release writes its own, or none. The time is of the clock of this boot, which also runs
 //! while the machine sleeps. The runner waits for it. If the runner is gone too, nobody can confirm any more, and the
 //! next run that takes the lock switches back, whatever the time is.
 
@@ -10,7 +11,7 @@ use crate::error::Error;
 use crate::release::{Confirmation, ReleaseId};
 
 use crate::agent::site::Site;
-use crate::agent::site::records;
+use crate::agent::site::{records, reserve};
 use crate::agent::uptime;
 
 /// The time by which a release must be confirmed.
@@ -23,17 +24,15 @@ pub(super) struct Deadline {
 }
 
 impl Deadline {
-    /// Begins the time for a release, and writes it into the record durably.
-    pub(super) fn begin(
-        site: &mut Site,
-        release: &ReleaseId,
-        back_to: Option<&ReleaseId>,
-        time: Duration,
-    ) -> Result<Deadline, Error> {
-        let until = uptime::millis() + u64::try_from(time.as_millis()).unwrap_or(u64::MAX / 2);
-        let confirmation = Confirmation { boot: crate::boot::id(), until, back_to: back_to.cloned() };
-        write(site, release, Some(confirmation))?;
-        Ok(Deadline { until, time })
+    /// Begins the time.
+    pub(super) fn begin(time: Duration) -> Deadline {
+        let until = uptime::millis().saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        Deadline { until, time }
+    }
+
+    /// Returns the confirmation for the record of a release. If it does not come, `back_to` is switched to.
+    pub(super) fn confirmation(self, back_to: Option<&ReleaseId>) -> Confirmation {
+        Confirmation { boot: crate::boot::id(), until: self.until, back_to: back_to.cloned() }
     }
 
     /// Tells whether the time is over.
@@ -47,17 +46,13 @@ impl Deadline {
     }
 }
 
-/// Ends the wait: the release was confirmed, or left.
+/// Ends the wait: the release stays live. On a full disk the reserve gives the space, because the next run would switch
+/// back from a release whose wait has not ended.
 pub(super) fn end(site: &mut Site, release: &ReleaseId) -> Result<(), Error> {
-    write(site, release, None)
-}
-
-fn write(site: &mut Site, release: &ReleaseId, confirmation: Option<Confirmation>) -> Result<(), Error> {
     let Site { lock, layout, releases } = site;
     let record = releases.find_mut(release)?;
-    if record.confirmation == confirmation {
+    if record.confirmation.take().is_none() {
         return Ok(());
     }
-    record.confirmation = confirmation;
-    records::replace(lock, layout, record)
+    reserve::write_critical(&layout.private, || records::replace(lock, layout, record))
 }

@@ -57,8 +57,9 @@ impl Launch<'_> {
         if deadline.is_some()
             && let Err(error) = confirmation::end(site, &order.release)
         {
-            // The next run would switch back.
-            self.reporter.warn(format!("The confirmation could not be noted: {}", error.with_cause()));
+            let reason = error.with_cause();
+            let release = &order.release;
+            self.reporter.warn(format!("Release {release} is confirmed, but its record could not be written: {reason}. Check the server's disk: the next run switches back from {release}"));
         }
         let ended = self.hooks.run(HookPhase::AfterDeploy, &scene, site);
         ended.inspect_err(|_| self.run_on_failure(site, &scene))?;
@@ -68,11 +69,7 @@ impl Launch<'_> {
     /// Switches back from a release that failed, unless it stays or there is no earlier one.
     fn leave(&self, site: &mut Site, scene: &Scene, unfit: &Unfit) {
         let Some(release) = &scene.release else { return };
-        if let Err(error) = confirmation::end(site, release) {
-            self.reporter.warn(error.with_cause());
-        }
-        self.hooks.show_logs(scene, site);
-        let reason = unfit.error.with_cause();
+        let reason = self.hooks.mask.mask(unfit.error.with_cause());
         match &scene.previous {
             Some(previous) if !unfit.stays => {
                 let previous = previous.clone();
@@ -81,6 +78,9 @@ impl Launch<'_> {
                 });
             }
             _ => {
+                if let Err(error) = confirmation::end(site, release) {
+                    self.reporter.warn(error.with_cause());
+                }
                 let Site { lock, layout, releases } = site;
                 let marked = marks::mark_bad(lock, layout, releases, release, &reason, &self.hello.provenance);
                 marked.unwrap_or_else(|error| self.reporter.warn(error.with_cause()));
@@ -89,6 +89,8 @@ impl Launch<'_> {
                 }
             }
         }
+        // A log may be on a mount that does not answer: the way back comes first.
+        self.hooks.show_logs(scene, site);
         self.run_on_failure(site, scene);
     }
 
@@ -134,11 +136,13 @@ impl Launch<'_> {
         let began = Instant::now();
         // A rollback is not confirmed: it goes to a release that was good.
         let time = self.hello.procedure.confirm.filter(|_| !order.is_rollback);
-        let deadline = time.map(|time| Deadline::begin(site, release, previous, time)).transpose()?;
+        let deadline = time.map(Deadline::begin);
+        let confirmation = deadline.map(|deadline| deadline.confirmation(previous));
         let step = back.as_ref().map_or(Step::Forward, |reason| Step::Back { reason });
         let (verb, provenance) = (self.hello.request.verb(), &self.hello.provenance);
         let Site { lock, layout, releases } = site;
-        let switched = switch::switch(layout, lock, releases, Switch { id: release, step, verb, provenance })?;
+        let switch = Switch { id: release, step, verb, provenance, confirmation: confirmation.as_ref() };
+        let switched = switch::switch(layout, lock, releases, switch)?;
         self.reporter.live(release);
         self.reporter.ended(Phase::Switch);
         let SwitchOutcome { previous, warnings } = switched;
@@ -182,7 +186,7 @@ impl Launch<'_> {
 
     /// Tells whether a hook that failed leaves the new release live.
     fn stays_after(&self, error: &Error) -> bool {
-        let Error::Hook(HookError::Failed { name, .. }) = error else { return false };
+        let Error::Hook(HookError::Failed { name, .. } | HookError::NotRun { name, .. }) = error else { return false };
         let is_named = |hook: &&Hook| hook.name == *name;
         self.hello.procedure.hooks.iter().find(is_named).is_some_and(|hook| hook.on_error == OnError::Keep)
     }
@@ -195,7 +199,8 @@ impl Launch<'_> {
         }
         let Site { lock, layout, releases } = site;
         let step = Step::Back { reason };
-        let back = Switch { id: to, step, verb: "return", provenance: &self.hello.provenance };
+        let provenance = &self.hello.provenance;
+        let back = Switch { id: to, step, verb: "return", provenance, confirmation: None };
         let switched = switch::switch(layout, lock, releases, back)?;
         switched.warnings.into_iter().for_each(|warning| self.reporter.warn(warning));
         self.reporter.live(to);

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::command::{CommandEnd, Invocation, KeptLines, Mask};
-use crate::error::{Error, HookError};
+use crate::error::Error;
 use crate::event::HookEvent;
 use crate::hook::{Hook, HookPhase};
 use crate::manifest::diff;
@@ -84,11 +84,7 @@ impl Hooks<'_> {
         lock.note_hook(Some(&hook.name));
         let end = self.run_one(hook, scene, layout, must_stop);
         lock.note_hook(None);
-        match end? {
-            CommandEnd::Done => Ok(()),
-            CommandEnd::Stopped => Err(Error::Interrupted),
-            end => Err(HookError::Failed { name: hook.name.clone(), phase: hook.phase, end }.into()),
-        }
+        Error::of_hook(hook, end)
     }
 
     fn run_one(
@@ -106,9 +102,13 @@ impl Hooks<'_> {
         let began = Instant::now();
         let mut kept = KeptLines::default();
         let mut pass = |text: String| self.tell(HookEvent::Line { name: name(), text });
-        let invocation =
-            Invocation { command: &hook.command, directory: &scene.directory(layout), variables: &variables };
-        let end = invocation.run(|line| kept.add(self.mask.mask(line), &mut pass), must_stop)?;
+        let invocation = Invocation {
+            command: &hook.command,
+            directory: &scene.directory(layout),
+            variables: &variables,
+            mask: &self.mask,
+        };
+        let end = invocation.run(|line| kept.add(line, &mut pass), must_stop)?;
         kept.finish(&mut pass);
         self.tell(HookEvent::Ended { name: name(), end, seconds: began.elapsed().as_secs_f32() });
         Ok(end)

@@ -30,7 +30,6 @@ pub(crate) fn take_back_unconfirmed(conversation: &Conversation, hello: &Hello, 
     };
     conversation.tell(News::Returning { from: live.clone(), to: to.clone() });
     conversation.warn(format!("Release {live} was never confirmed: {REASON}"));
-    confirmation::end(site, &live)?;
     if hello.procedure.needs_runner() {
         let ended = relay(conversation, &site.lock, hello, Act::TakeBack { to, reason: REASON.to_owned() });
         site.read_again()?;
@@ -38,7 +37,7 @@ pub(crate) fn take_back_unconfirmed(conversation: &Conversation, hello: &Hello, 
     }
     let Site { lock, layout, releases } = site;
     let step = Step::Back { reason: REASON };
-    let back = Switch { id: &to, step, verb: "return", provenance: &hello.provenance };
+    let back = Switch { id: &to, step, verb: "return", provenance: &hello.provenance, confirmation: None };
     switch::switch(layout, lock, releases, back)?;
     conversation.live(&to);
     Ok(())

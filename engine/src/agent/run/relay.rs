@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
-use crate::error::{Error, HookError};
+use crate::error::{Error, HookError, Kind, Refusal, ReleaseError};
 use crate::hook::HookPhase;
 use crate::threads;
 use crate::wire::frame::{FrameKind, FrameReader, FrameWriter};
@@ -36,7 +36,8 @@ pub(crate) fn relay(conversation: &Conversation, lock: &Lock, hello: &Hello, act
     conversation.ensure_journal();
     let (mut child, socket) = start(&conversation.program, lock)?;
     let reader = FrameReader::new::<FromRunner>(socket.try_clone().map_err(unstarted)?);
-    let mut relay = Relay { conversation, out: FrameWriter::new(socket), listens, has_client: true };
+    let mut relay =
+        Relay { conversation, out: FrameWriter::new(socket), listens, has_client: true, interruption: None };
     relay.send(&ToRunner::Order(Box::new(Order { hello: hello.clone(), fence: lock.fence(), act })))?;
     let (sender, said) = bounded(READ_AHEAD);
     let mut reader = reader;
@@ -54,7 +55,11 @@ pub(crate) fn relay(conversation: &Conversation, lock: &Lock, hello: &Hello, act
     child.wait().map_err(unstarted)?;
     lock.resume();
     let mut ended = ended?;
-    ended.failure.take().map_or(Ok(ended), |refusal| Err(Error::Agent(refusal)))
+    let failure = ended.failure.take();
+    // The runner knows nothing of another run.
+    let by_another =
+        relay.interruption.filter(|_| failure.as_ref().is_some_and(|failure| failure.kind == Kind::Interrupted));
+    by_another.or(failure).map_or(Ok(ended), |refusal| Err(Error::Agent(refusal)))
 }
 
 /// Starts a runner that holds the lock. Returns it, and the socket to it.
@@ -78,6 +83,8 @@ struct Relay<'a> {
     /// Whether messages of the client are for the runner.
     listens: bool,
     has_client: bool,
+    /// The interruption by another run, if there was one.
+    interruption: Option<Refusal>,
 }
 
 impl Relay<'_> {
@@ -112,6 +119,11 @@ impl Relay<'_> {
             // The client interrupted. Its connection may still carry news.
             Err(Error::Interrupted) => {
                 self.has_client = false;
+                ToRunner::Stop
+            }
+            Err(error @ Error::Release(ReleaseError::InterruptedBy { .. })) => {
+                self.has_client = false;
+                self.interruption = Some(error.to_refusal());
                 ToRunner::Stop
             }
             Ok(Next::Client(_)) | Err(_) => {

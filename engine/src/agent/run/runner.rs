@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use crate::command::Mask;
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 use crate::event::Phase;
 use crate::hook::HookPhase;
 use crate::journal::JournalEntry;
@@ -73,11 +73,11 @@ fn carry_out(order: &Order, descriptors: Descriptors, mut voice: Voice) -> Resul
     let hooks =
         Hooks { hello, reporter: &voice, attendance: &voice.attendance, mask: Mask::new(&hello.procedure.secrets) };
     let ended = act(order, &hooks, &voice, &mut site);
-    let failure = ended.as_ref().err().map(Error::to_refusal);
+    let failure = ended.as_ref().err().map(|error| error.to_refusal().masked(&hooks.mask));
     let is_heard = !voice.attendance.is_gone();
     if !is_heard && let Some(journal) = &voice.journal {
         let live = site.layout.current.live().ok().flatten();
-        journal.end(ended.as_ref().err().map(Error::with_cause), live, is_heard);
+        journal.end(failure.as_ref().map(Refusal::text), live, is_heard);
     }
     let end = RunnerEnd { failure, ..ended.unwrap_or_default() };
     voice.send(&FromRunner::Ended(Box::new(end)));
@@ -118,7 +118,8 @@ fn act(order: &Order, hooks: &Hooks<'_>, voice: &Voice, site: &mut Site) -> Resu
         Act::Hooks { phase, scene } => {
             let run = match phase {
                 HookPhase::OnFailure => hooks.run_to_the_end(*phase, scene, site),
-                _ => hooks.run(*phase, scene, site),
+                // The deploy does not go on without its client, and the journal must not say that it is done.
+                _ => hooks.run(*phase, scene, site).and_then(|()| launch.attendance.check()),
             };
             if run.is_err() && *phase != HookPhase::OnFailure {
                 launch.run_on_failure(site, scene);

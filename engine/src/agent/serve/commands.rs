@@ -14,7 +14,6 @@ use crate::wire::message::Reply;
 
 use super::Service;
 use crate::agent::run::{Act, Scene, relay};
-use crate::agent::site::Site;
 use crate::agent::site::layout::Layout;
 use crate::agent::site::records::Releases;
 
@@ -24,9 +23,7 @@ const EXEC: &str = "exec";
 impl Service<'_> {
     /// Runs a hook by its name.
     pub(super) fn run_hook(&self, path: &Path, name: &str) -> Result<Reply, Error> {
-        let mut layout = self.open(path)?;
-        let lock = self.lock(&mut layout)?;
-        let site = Site::hold(lock, layout)?;
+        let site = self.hold(path)?;
         let scene = scene_of_live(&site.layout, &site.releases)?;
         relay(self.conversation, &site.lock, self.hello, Act::Hook { name: name.to_owned(), scene })?;
         Ok(Reply::RanHook)
@@ -38,11 +35,11 @@ impl Service<'_> {
         let scene = scene_of_live(&layout, &Releases::read(&layout)?)?;
         let variables = scene.variables(self.hello, &layout)?;
         let mask = Mask::new(&self.hello.procedure.secrets);
-        let take = |line| {
-            let text = mask.mask(line);
+        let take = |text| {
             self.conversation.pass_on(News::Hook(HookEvent::Line { name: EXEC.to_owned(), text }));
         };
-        let invocation = Invocation { command, directory: &scene.directory(&layout), variables: &variables };
+        let invocation =
+            Invocation { command, directory: &scene.directory(&layout), variables: &variables, mask: &mask };
         let end = invocation.run(take, || self.conversation.check_client().is_err())?;
         Ok(Reply::Exec(end))
     }

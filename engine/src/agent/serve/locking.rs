@@ -13,6 +13,8 @@ use crate::wire::message::Reply;
 use super::Service;
 use crate::agent::clock::now;
 use crate::agent::reporter::Reporter;
+use crate::agent::run::take_back_unconfirmed;
+use crate::agent::site::Site;
 use crate::agent::site::journal::{self, Journal};
 use crate::agent::site::layout::Layout;
 use crate::agent::site::lock::taking::LockOrder;
@@ -22,6 +24,15 @@ impl Service<'_> {
     /// Takes the lock, and reads again what could have changed before.
     pub(super) fn lock(&self, layout: &mut Layout) -> Result<Lock, Error> {
         self.take_lock(layout, &self.hello.lock)
+    }
+
+    /// Takes the lock, and mends what an earlier run left: also a release that nobody confirmed is left then.
+    pub(super) fn hold(&self, path: &Path) -> Result<Site, Error> {
+        let mut layout = self.open(path)?;
+        let lock = self.lock(&mut layout)?;
+        let mut site = Site::hold(lock, layout)?;
+        take_back_unconfirmed(self.conversation, self.hello, &mut site)?;
+        Ok(site)
     }
 
     fn take_lock(&self, layout: &mut Layout, request: &LockRequest) -> Result<Lock, Error> {

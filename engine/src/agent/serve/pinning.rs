@@ -16,9 +16,7 @@ use crate::agent::site::{Site, marks};
 impl Service<'_> {
     /// Pins a release, or unpins it without terms.
     pub(super) fn pin(&self, path: &Path, id: &ReleaseId, terms: Option<&PinTerms>) -> Result<Reply, Error> {
-        let mut layout = self.open(path)?;
-        let lock = self.lock(&mut layout)?;
-        let Site { lock, layout, mut releases } = Site::hold(lock, layout)?;
+        let Site { lock, layout, mut releases } = self.hold(path)?;
         let at = now();
         let before = releases.known(id)?.marks.pinned.clone().filter(|pin| pin.holds(at));
         let pin = terms.map(|terms| self.pin_of(terms));

@@ -19,7 +19,6 @@ use crate::agent::clock::now;
 use crate::agent::compare::{Depth, Stop, compare_releases};
 use crate::agent::go_live::{Departure, go_live};
 use crate::agent::reporter::Reporter;
-use crate::agent::run::take_back_unconfirmed;
 use crate::agent::shared;
 use crate::agent::site::Site;
 use crate::agent::site::records::{Releases, check_manifest};
@@ -55,10 +54,7 @@ impl Service<'_> {
         force: bool,
         target: impl for<'r> FnOnce(&'r Releases, Option<&ReleaseId>) -> Result<&'r Record, Error>,
     ) -> Result<Reply, Error> {
-        let mut layout = self.open(path)?;
-        let lock = self.lock(&mut layout)?;
-        let mut site = Site::hold(lock, layout)?;
-        take_back_unconfirmed(self.conversation, self.hello, &mut site)?;
+        let mut site = self.hold(path)?;
         let Site { layout, releases, .. } = &site;
         let live = layout.current.live()?;
         let record = target(releases, live.as_ref())?;

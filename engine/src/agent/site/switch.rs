@@ -4,13 +4,14 @@
 //! new one, never neither. Everything behind the link is durable before. After a power cut, a durable link to lost
 //! files would be worse than the old release.
 //!
-//! Before the rename, the record says where a rollback would go; after it, when the release went live. A step back
+//! Before the rename, the record says where a rollback would go, and the confirmation that the release waits for; after
+//! it, when the release went live. A step back
 //! also marks the release that it leaves as bad. A crash in between is mended by the next run, see `mend`. If the
 //! record cannot be written after the rename, the switch is done, and that is a warning.
 
 use crate::disk::{Dir, Kind};
 use crate::error::{Error, SiteError};
-use crate::release::{Bad, BootSpan, Provenance, ReleaseId};
+use crate::release::{Bad, BootSpan, Confirmation, Provenance, Record, ReleaseId};
 
 use super::layout::Layout;
 use super::lock::Lock;
@@ -58,6 +59,8 @@ pub(crate) struct Switch<'a> {
     pub(crate) verb: &'a str,
     /// The person who switches.
     pub(crate) provenance: &'a Provenance,
+    /// The confirmation that the release waits for once it is live. None: nobody must confirm it.
+    pub(crate) confirmation: Option<&'a Confirmation>,
 }
 
 /// Makes a release live. Changes nothing if it is live already.
@@ -67,7 +70,7 @@ pub(crate) fn switch(
     releases: &mut Releases,
     switch: Switch<'_>,
 ) -> Result<SwitchOutcome, Error> {
-    let Switch { id, step, verb, provenance } = switch;
+    let Switch { id, step, verb, provenance, confirmation } = switch;
     let live = layout.current.live()?;
     if live.as_ref() == Some(id) {
         return Ok(SwitchOutcome { previous: live, warnings: Vec::new() });
@@ -79,7 +82,9 @@ pub(crate) fn switch(
             unless_full(records::replace(lock, layout, releases.find_mut(&changed)?))?;
         }
     }
-    let commit = releases.find_mut(id)?.provenance.commit.clone();
+    let record = releases.find_mut(id)?;
+    await_confirmation(lock, layout, record, confirmation)?;
+    let commit = record.provenance.commit.clone();
     point(layout, id)?;
     let at = now();
     let line = SwitchLine {
@@ -102,6 +107,22 @@ pub(crate) fn switch(
         format!("Release {id} is live, but the switch could not be logged: {reason}. Check the server's disk")
     });
     Ok(SwitchOutcome { previous: live, warnings: noted.into_iter().chain(logged).collect() })
+}
+
+/// Notes the confirmation that a release will wait for. One that is left from a switch that did not happen goes.
+fn await_confirmation(
+    lock: &Lock,
+    layout: &Layout,
+    record: &mut Record,
+    confirmation: Option<&Confirmation>,
+) -> Result<(), Error> {
+    if record.confirmation.as_ref() == confirmation {
+        return Ok(());
+    }
+    record.confirmation = confirmation.cloned();
+    let written = records::replace(lock, layout, record);
+    // A rollback must work on a full disk. It needs no confirmation, and its record is written again afterwards.
+    if confirmation.is_some() { written } else { unless_full(written) }
 }
 
 impl Step<'_> {
