@@ -82,7 +82,7 @@ fn row(release: &ReleaseReport) -> [String; 8] {
         release.id.to_string(),
         state_name(release.state).to_owned(),
         release.live_since.map_or("-".to_owned(), |second| Time(second).to_string()),
-        release.commit.as_deref().map_or("-".to_owned(), |commit| Commit(commit).to_string()),
+        commit(release).unwrap_or("-".to_owned()),
         Count(release.files).to_string(),
         Bytes(release.bytes).to_string(),
         Bytes(release.own_bytes).to_string(),
@@ -91,6 +91,12 @@ fn row(release: &ReleaseReport) -> [String; 8] {
 }
 
 fn line(row: &[String; 8], widths: &[usize; 8]) -> String {
+/// Returns the commit of a release, with `-dirty` behind it if the deployed files differ from it.
+pub(crate) fn commit(release: &ReleaseReport) -> Option<String> {
+    let dirty = if release.dirty == Some(true) { "-dirty" } else { "" };
+    release.commit.as_deref().map(|commit| format!("{}{dirty}", Commit(commit)))
+}
+
     let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, &width))| {
         if NUMBERS.contains(&column) { format!("{cell:>width$}") } else { format!("{cell:width$}") }
     });
@@ -133,16 +139,21 @@ mod tests {
             releases: vec![
                 release("20260325140000", ReleaseState::Live),
                 release("20260326", ReleaseState::Ready),
-                ReleaseReport { bad: Some(bad), pinned: Some(pin), ..release("20260327", ReleaseState::Bad) },
+                ReleaseReport {
+                    bad: Some(bad),
+                    pinned: Some(pin),
+                    dirty: Some(true),
+                    ..release("20260327", ReleaseState::Bad)
+                },
             ],
             foreign: vec!["old".into()],
             warnings: Vec::new(),
         };
         let expected = "\
-RELEASE         STATE  LIVE SINCE            COMMIT         FILES    SIZE    OWN  WHO
-20260325140000  live   2026-03-25 14:00:00Z  0123456789ab  78,622  1.3 GB  900 B  deploy@laptop
-20260326        ready  -                     -             78,622  1.3 GB  900 B  deploy@laptop
-20260327        bad    2026-03-25 14:00:00Z  0123456789ab  78,622  1.3 GB  900 B  deploy@laptop
+RELEASE         STATE  LIVE SINCE            COMMIT               FILES    SIZE    OWN  WHO
+20260325140000  live   2026-03-25 14:00:00Z  0123456789ab        78,622  1.3 GB  900 B  deploy@laptop
+20260326        ready  -                     -                   78,622  1.3 GB  900 B  deploy@laptop
+20260327        bad    2026-03-25 14:00:00Z  0123456789ab-dirty  78,622  1.3 GB  900 B  deploy@laptop
 20260327 is bad: it was rolled back (by anna@desk)
 20260327 is pinned until 2026-12-31: a report (by me@here)
 `releases/old` was not made by Cutover and is left alone
