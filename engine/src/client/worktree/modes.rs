@@ -7,6 +7,8 @@
 //! Git believes a file to be there if its path leads to it, also through a symlink in the place of a directory. If it then
 //! replaces the symlink, the file is gone. Here nothing is reached through a symlink, so that is found.
 //!
+//! Git does not look at a file either if the index says so (`skip-worktree`). No checkout of ours says so.
+//!
 //! Each file costs a `stat`. Write permissions of a file do not count: a release has none, and git would read a file
 //! again whose mode was set.
 
@@ -40,16 +42,22 @@ enum Node {
     Submodule,
 }
 
+/// The question whose answer is the list for [`mend`].
+pub(super) const LISTING: [&str; 4] = ["ls-files", "-v", "--stage", "-z"];
+
 /// Sets the modes of the tracked files below a directory, where they differ. Fails if one of them is missing. `listed` is
-/// the answer of `git ls-files --stage -z`.
+/// the answer to [`LISTING`].
 pub(super) fn mend(tree: &Dir, listed: &[u8], cancel: &Cancel) -> Result<(), Error> {
     threads::start_pool()?;
-    let tracked: Vec<Tracked<'_>> = listed.split(|&byte| byte == 0).filter_map(tracked).collect();
+    let lines = listed.split(|&byte| byte == 0).filter(|line| !line.is_empty());
+    let tracked: Vec<Tracked<'_>> =
+        lines.map(|line| tracked(line).ok_or_else(|| not_as_written(tree, line))).collect::<Result<_, _>>()?;
     mend_below(tree, &tracked, 0, cancel)
 }
 
-/// Parses a line: mode, hash, stage, a tab and the path.
+/// Parses a line: the tag of a usual file, mode, hash, stage, a tab and the path.
 fn tracked(line: &[u8]) -> Option<Tracked<'_>> {
+    let line = line.strip_prefix(b"H ")?;
     let tab = line.iter().position(|&byte| byte == b'\t')?;
     let node = match line.get(..6)? {
         b"100755" => Node::File(0o755),
@@ -147,7 +155,7 @@ mod tests {
         for (name, mode, _) in cases.into_iter().chain(directories) {
             fs::set_permissions(path(name), PermissionsExt::from_mode(mode)).unwrap();
         }
-        let line = |mode: &str, path: &str| format!("{mode} {} 0\t{path}\0", "0".repeat(40));
+        let line = |mode: &str, path: &str| format!("H {mode} {} 0\t{path}\0", "0".repeat(40));
         let listed = [
             line("100644", "a"),
             line("100644", "a-b"),
@@ -165,7 +173,9 @@ mod tests {
             mend(&Dir::open(place.path()).unwrap(), listed.as_bytes(), &Cancel::default()).unwrap_err().to_string()
         };
         symlink("a.d", path("link-to-directory")).unwrap();
-        for listed in [line("100644", "gone"), line("120000", "a.d"), line("100644", "link-to-directory/x")] {
+        let skipped = line("100644", "a").replace('H', "S");
+        let not_there = [line("100644", "gone"), line("120000", "a.d"), line("100644", "link-to-directory/x"), skipped];
+        for listed in not_there {
             assert!(missing(listed).contains("is not there as `git` wrote it"));
         }
     }

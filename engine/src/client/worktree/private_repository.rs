@@ -18,9 +18,6 @@ use super::modes;
 use super::private_config::private_config;
 use super::repository::Repository;
 
-/// The question for the tracked files.
-const LISTING: [&str; 3] = ["ls-files", "--stage", "-z"];
-
 /// The filter of Git LFS.
 const LFS: &str = "lfs";
 
@@ -99,7 +96,7 @@ impl PrivateRepository<'_> {
     /// Makes the working directory the commit. Removes all else but what a pattern of `keep` matches.
     pub(super) fn check_out(&self, commit: &str, order: Order<'_>) -> Result<(), Error> {
         self.write_commit(commit, order).map_err(|no_answer| self.failed(no_answer))?;
-        let listed = self.ask(&LISTING, order.cancel).map_err(|no_answer| self.failed(no_answer))?;
+        let listed = self.ask(&modes::LISTING, order.cancel).map_err(|no_answer| self.failed(no_answer))?;
         modes::mend(&Dir::open(&self.tree)?, &listed, order.cancel)
     }
 
@@ -125,7 +122,7 @@ impl PrivateRepository<'_> {
 
     /// Returns the paths of submodules with their commits.
     pub(super) fn submodule_commits(&self, order: Order<'_>) -> Result<Vec<(String, String)>, NoAnswer> {
-        let text = self.ask(&LISTING, order.cancel)?;
+        let text = self.ask(&["ls-files", "--stage", "-z"], order.cancel)?;
         let entry = |line: &[u8]| {
             // Mode, hash, stage, a tab and the path.
             let (head, path) = std::str::from_utf8(line).ok()?.split_once('\t')?;
