@@ -31,6 +31,7 @@ mod levels;
 mod progress;
 mod property;
 
+mod rebuild;
 mod rollback;
 
 mod belief;

@@ -2,7 +2,7 @@
 
 use engine::report::{ReleaseReport, ReleaseState, ReleasesReport};
 
-use crate::args::PlaceArgs;
+use crate::args::ReleasesArgs;
 use crate::color::Palette;
 use crate::failure::{Failure, printable};
 use crate::pin::pinned;
@@ -11,9 +11,9 @@ use crate::session::Session;
 use crate::tally::Verbosity;
 use crate::units::{Bytes, Commit, Count, Time};
 
-pub(crate) fn run(session: &Session<'_>, args: &PlaceArgs) -> Result<(), Failure> {
-    let settings = session.settings(&args.place()?)?;
-    session.run(&settings, Verbosity::Brief, engine::releases)
+pub(crate) fn run(session: &Session<'_>, args: &ReleasesArgs) -> Result<(), Failure> {
+    let settings = session.settings(&args.place.place()?)?;
+    session.run(&settings, Verbosity::Brief, |context| engine::releases(context, args.all))
 }
 
 impl Report for ReleasesReport {
@@ -48,6 +48,7 @@ fn state_name(state: ReleaseState) -> &'static str {
         ReleaseState::Ready => "ready",
         ReleaseState::Earlier => "earlier",
         ReleaseState::Damaged => "damaged",
+        ReleaseState::Removed => "removed",
     }
 }
 
@@ -71,7 +72,7 @@ fn table(releases: &[ReleaseReport], palette: Palette) -> String {
             ReleaseState::Live => format!("{}\n", palette.strong(line)),
             ReleaseState::Damaged => format!("{}\n", palette.error(line)),
             ReleaseState::Bad => format!("{}\n", palette.warning(line)),
-            ReleaseState::Ready | ReleaseState::Earlier => format!("{line}\n"),
+            ReleaseState::Ready | ReleaseState::Earlier | ReleaseState::Removed => format!("{line}\n"),
         };
     }
     text
@@ -90,13 +91,13 @@ fn row(release: &ReleaseReport) -> [String; 8] {
     ]
 }
 
-fn line(row: &[String; 8], widths: &[usize; 8]) -> String {
 /// Returns the commit of a release, with `-dirty` behind it if the deployed files differ from it.
 pub(crate) fn commit(release: &ReleaseReport) -> Option<String> {
     let dirty = if release.dirty == Some(true) { "-dirty" } else { "" };
     release.commit.as_deref().map(|commit| format!("{}{dirty}", Commit(commit)))
 }
 
+fn line(row: &[String; 8], widths: &[usize; 8]) -> String {
     let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, &width))| {
         if NUMBERS.contains(&column) { format!("{cell:>width$}") } else { format!("{cell:width$}") }
     });

@@ -79,9 +79,9 @@ fn deploy_in(context: &Context, request: &DeployRequest) -> Result<DeployReport,
     client_deploy::deploy(context, request, directory, connect)
 }
 
-/// Lists the releases.
-pub fn releases(context: &Context) -> Result<ReleasesReport, Error> {
-    context.with_warnings(|context| match context.ask(Request::Releases, Install::Vanish)? {
+/// Lists the releases; with `all`, also removed ones that a rollback might make again.
+pub fn releases(context: &Context, all: bool) -> Result<ReleasesReport, Error> {
+    context.with_warnings(|context| match context.ask(Request::Releases { all }, Install::Vanish)? {
         Reply::Releases(report) => Ok(report),
         _ => Err(mismatch()),
     })
