@@ -32,7 +32,8 @@ impl Place {
         let config = self.sshd.client("cutover.toml");
         let keys: Vec<String> = keys.iter().map(|key| format!("'{}'", key.trim())).collect();
         let user = &self.user;
-        let text = format!("host = '{HOST}'\nuser = '{user}'\ndeploy_path = 'shop'\nhost_key = [{}]\n", keys.join(", "));
+        let text =
+            format!("host = '{HOST}'\nuser = '{user}'\ndeploy_path = 'shop'\nhost_key = [{}]\n", keys.join(", "));
         fs::write(&config, text).unwrap();
         self.sshd.cutover(&["setup", "--config", config.to_str().unwrap(), "--transport", transport])
     }
@@ -120,7 +121,10 @@ fn a_command_for_host_keys_is_not_asked() {
     let proof = place.sshd.client("asked");
     let command = place.sshd.client("keys");
     let key = place.sshd.host_key();
-    crate::support::program::write(&command, &format!("#!/bin/sh\ntouch {}\necho '* {}'\n", proof.display(), key.trim()));
+    crate::support::program::write(
+        &command,
+        &format!("#!/bin/sh\ntouch {}\necho '* {}'\n", proof.display(), key.trim()),
+    );
     place.sshd.configure(&format!("KnownHostsCommand {}", command.display()));
     place.setup(&[&place.other_key()], "auto").fails(1, &["and pinned is ssh-ed25519"]);
     assert!(!proof.exists());
@@ -145,8 +149,11 @@ fn a_proxy_is_not_checked_against_the_pinned_key() {
         jump.client(".ssh/id_ed25519").display(),
         known.display()
     );
-    fs::write(&config, format!("{bastion}{}", text.replace(&format!("Port {port}"), &format!("Port {port}\n ProxyJump bastion"))))
-        .unwrap();
+    fs::write(
+        &config,
+        format!("{bastion}{}", text.replace(&format!("Port {port}"), &format!("Port {port}\n ProxyJump bastion"))),
+    )
+    .unwrap();
     place.setup(&[&place.sshd.host_key()], "auto").succeeds();
     place.setup(&[&place.other_key()], "auto").fails(1, &["and pinned is ssh-ed25519"]);
     fs::write(&known, "").unwrap();

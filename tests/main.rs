@@ -38,6 +38,7 @@ mod belief;
 mod cold;
 mod deltas;
 
+mod host_key;
 mod lanes;
 mod login;
 mod run_as;

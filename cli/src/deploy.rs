@@ -159,7 +159,7 @@ fn removals(report: &DeployReport) -> Option<String> {
 
 /// Returns the hooks that a deploy would run.
 fn hooks(report: &DeployReport) -> Option<String> {
-    let names: Vec<String> = report.hooks.iter().map(|name| printable(name).into()).collect();
+    let names: Vec<String> = report.hooks.iter().map(|name| printable(name)).collect();
     (!names.is_empty()).then(|| names.join(", "))
 }
 
