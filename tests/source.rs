@@ -269,13 +269,13 @@ fn what_somebody_did_to_the_worktree_is_mended_and_never_deployed() {
             fs::set_permissions(tree.join("index.php"), PermissionsExt::from_mode(0o755)).unwrap();
         }),
         ("the mode of a file", |tree| {
-            fs::set_permissions(tree.join("index.php"), PermissionsExt::from_mode(0o600)).unwrap()
+            fs::set_permissions(tree.join("index.php"), PermissionsExt::from_mode(0o600)).unwrap();
         }),
         ("the mode of a program", |tree| {
-            fs::set_permissions(tree.join("web/run"), PermissionsExt::from_mode(0o4700)).unwrap()
+            fs::set_permissions(tree.join("web/run"), PermissionsExt::from_mode(0o4700)).unwrap();
         }),
         ("the mode of a directory", |tree| {
-            fs::set_permissions(tree.join("web"), PermissionsExt::from_mode(0o700)).unwrap()
+            fs::set_permissions(tree.join("web"), PermissionsExt::from_mode(0o700)).unwrap();
         }),
         ("the mode of all files", |tree| fs::set_permissions(tree, PermissionsExt::from_mode(0o777)).unwrap()),
         ("a file that is gone", |tree| fs::remove_file(tree.join("web/app.js")).unwrap()),
