@@ -410,3 +410,29 @@ fn a_hook_that_fails_at_the_end_can_be_run_alone() {
     site.succeed(&["hooks", "run", "tell"]);
     assert_eq!(log(&site), ["told 1"]);
 }
+
+#[test]
+fn a_dry_run_names_the_hooks_that_a_deploy_would_run_and_runs_none() {
+    let site = site_with(&[
+        ("make", "build", "touch made", ""),
+        ("styles", "after_build", "touch made", "if_changed = ['*.css']"),
+        ("announce", "before_upload", "touch made", ""),
+        ("warm", "after_upload", "touch made", "if_changed = ['*.php']"),
+        ("install", "before_switch", "touch made", "when = 'first'"),
+        ("migrate", "before_switch", "touch made", "when = 'after_first'"),
+        ("restart", "after_switch", "touch made", "if_changed = ['*.html']"),
+        ("tell", "after_deploy", "touch made", ""),
+        ("alarm", "on_failure", "touch made", ""),
+        ("undo", "after_rollback", "touch made", ""),
+    ]);
+    let planned = |flags: &[&str]| site.deploy(&[&["--dry-run"], flags].concat())["hooks"].clone();
+    assert_eq!(planned(&[]), json!(["make", "styles", "announce", "warm", "install", "restart", "tell"]));
+    assert!(!site.source("made").exists() && !site.target("").exists());
+    assert_eq!(site.deploy(&[])["hooks"], json!([]));
+    site.write("index.php", "new");
+    assert_eq!(planned(&[]), json!(["make", "announce", "warm", "migrate", "tell"]));
+    assert_eq!(planned(&["--no-switch"]), json!(["make", "announce", "warm"]));
+    assert_eq!(planned(&["--skip-hooks"]), json!([]));
+    site.write("index.html", "two");
+    assert_eq!(planned(&[])[4], "restart");
+}

@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::Command;
 
+use crate::support::person::Person;
+use crate::support::site::Site;
 use crate::support::sshd::{HOST, Outcome, Sshd, is_root, keygen, run};
 
 /// A server with a user, and the key of another one.
@@ -156,4 +158,29 @@ fn a_proxy_is_not_checked_against_the_pinned_key() {
     place.setup(&[&place.other_key()], "auto").fails(1, &["and pinned is ssh-ed25519"]);
     fs::write(&known, "").unwrap();
     place.setup(&[&place.sshd.host_key()], "auto").fails(1, &["could not reach", "Host key verification failed"]);
+}
+
+#[test]
+fn the_shell_of_a_person_accepts_a_pinned_key_alone() {
+    let Some(place) = Place::start("the_shell_of_a_person_accepts_a_pinned_key_alone", "") else { return };
+    let site = Site::over(&place.sshd, &place.user);
+    site.write("file", "1");
+    site.deploy(&[]);
+    let known_hosts = place.sshd.client(".ssh/known_hosts");
+    let shell = |key: &str| {
+        let mut ssh = site.command(&["ssh"]);
+        ssh.arg("--set").arg(format!("host_key={}", key.trim()));
+        let mut person = Person::run(&ssh);
+        person.types("echo in-$(pwd); exit 7\n");
+        person.ends()
+    };
+    fs::remove_file(&known_hosts).ok();
+    let (code, screen) = shell(&place.sshd.host_key());
+    assert_eq!(code, Some(7), "{screen}");
+    assert!(screen.contains(&format!("in-{}", site.target("current").display())), "{screen}");
+    assert!(!known_hosts.exists());
+    place.sshd.know(&place.sshd.host_key());
+    let (code, screen) = shell(&place.other_key());
+    assert_eq!(code, Some(255), "{screen}");
+    assert!(screen.contains("Host key verification failed."), "{screen}");
 }

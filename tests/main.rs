@@ -34,6 +34,7 @@ mod property;
 
 mod guides;
 
+mod rebuild;
 mod rollback;
 
 mod belief;

@@ -304,6 +304,9 @@ fn help_of_releases() {
 
               `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
 
+          --all
+              List removed releases too that a rollback may make again
+
       -h, --help
               Print help (see a summary with '-h')
 
@@ -315,6 +318,8 @@ fn help_of_releases() {
                   earlier: was live
                   bad: was rolled back or failed; no rollback goes to it unless it is named
                   damaged: its record, manifest or tree is missing or wrong
+                  removed: was live; a rollback can make it again while the
+                  server has all its files (shown with `--all`)
       LIVE SINCE  when it last went live
       COMMIT      the git commit of its source
       FILES       its files and symlinks

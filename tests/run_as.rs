@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
+use crate::support::person::Person;
 use crate::support::real_tree::noise;
 use crate::support::site::{Site, names, text};
 use crate::support::sshd::{Sshd, is_root};
@@ -118,4 +119,25 @@ fn a_path_from_the_login_directory_begins_at_the_home_of_the_user_that_runs_the_
     site.deploy_and_compare(&[]);
     site.write("file", "two");
     site.deploy_and_compare(&[]);
+}
+
+#[test]
+fn a_shell_opens_as_the_user_that_runs_the_agent() {
+    if !is_root("a_shell_opens_as_the_user_that_runs_the_agent") {
+        return;
+    }
+    let mut sshd = Sshd::start();
+    let [anna, owner] = ["/usr/bin/fish", "/usr/sbin/nologin"].map(|shell| sshd.add_user(shell));
+    for user in [&anna, &owner] {
+        fs::set_permissions(sshd.home(user), fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    let site = site_of(&sshd, &anna, &owner);
+    let _sudoers = Sudoers::write(&anna, &format!("{anna} ALL=({owner}) NOPASSWD: ALL\n"));
+    site.write("file", "one");
+    site.deploy(&[]);
+    let mut person = Person::run(&site.command(&["ssh"]));
+    person.types("echo $(whoami)-in-$(pwd); exit 7\n");
+    let (code, screen) = person.ends();
+    assert_eq!(code, Some(7), "{screen}");
+    assert!(screen.contains(&format!("{owner}-in-{}", site.target("current").display())), "{screen}");
 }

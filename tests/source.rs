@@ -60,6 +60,25 @@ fn check_ref(site: &Site, repository: &Path, name: &str, flags: &[&str]) {
         let expected = git(repository, &["cat-file", "-p", &format!("{commit}:{path}")]);
         assert_eq!(fs::read_to_string(site.current(&path)).unwrap().trim(), expected, "{path}");
     }
+    check_modes(site, repository, &commit);
+}
+
+/// Asserts that the release has the modes of a checkout of a commit, without those of writing.
+#[track_caller]
+fn check_modes(site: &Site, repository: &Path, commit: &str) {
+    let listed = git(repository, &["ls-tree", "-r", "--format=%(objectmode) %(path)", commit]);
+    let modes: Vec<(&str, &str)> = listed.lines().filter_map(|line| line.split_once(' ')).collect();
+    let release = Tree::read(&site.target("current"));
+    assert_eq!(release.root_mode, 0o555);
+    for (path, entry) in release.entries {
+        let path = String::from_utf8(path).unwrap();
+        let is_program = modes.contains(&("100755", path.as_str()));
+        match entry {
+            Entry::File(mode, _) => assert_eq!(mode, if is_program { 0o555 } else { 0o444 }, "{path}"),
+            Entry::Directory(mode) => assert_eq!(mode, 0o555, "{path}"),
+            _ => {}
+        }
+    }
 }
 
 /// Returns the paths of the files in the live release.
@@ -232,6 +251,9 @@ fn a_missing_commit_is_told_with_the_nearest_name_or_how_to_fetch_it() {
 fn what_somebody_did_to_the_worktree_is_mended_and_never_deployed() {
     let site = checkout();
     let source = site.path("source");
+    site.write("web/run", "#!/bin/sh");
+    fs::set_permissions(site.source("web/run"), PermissionsExt::from_mode(0o755)).unwrap();
+    commit(&site);
     let tree = || worktree(&site).join("tree");
     check_ref(&site, &source, "main", &[]);
     type Edit = fn(&Path);
@@ -246,6 +268,16 @@ fn what_somebody_did_to_the_worktree_is_mended_and_never_deployed() {
         ("an execute bit", |tree| {
             fs::set_permissions(tree.join("index.php"), PermissionsExt::from_mode(0o755)).unwrap();
         }),
+        ("the mode of a file", |tree| {
+            fs::set_permissions(tree.join("index.php"), PermissionsExt::from_mode(0o600)).unwrap();
+        }),
+        ("the mode of a program", |tree| {
+            fs::set_permissions(tree.join("web/run"), PermissionsExt::from_mode(0o4700)).unwrap();
+        }),
+        ("the mode of a directory", |tree| {
+            fs::set_permissions(tree.join("web"), PermissionsExt::from_mode(0o700)).unwrap();
+        }),
+        ("the mode of all files", |tree| fs::set_permissions(tree, PermissionsExt::from_mode(0o777)).unwrap()),
         ("a file that is gone", |tree| fs::remove_file(tree.join("web/app.js")).unwrap()),
         ("a directory that is gone", |tree| fs::remove_dir_all(tree.join("web")).unwrap()),
         ("an untracked file", |tree| fs::write(tree.join("web/shell.php"), "bad").unwrap()),
@@ -306,6 +338,18 @@ fn what_somebody_did_to_the_worktree_is_mended_and_never_deployed() {
         check_ref(&site, &source, "v1", &[]);
         check_ref(&site, &source, "main", &[]);
     }
+}
+
+#[test]
+fn a_strict_umask_does_not_change_the_release() {
+    let site = checkout();
+    let strict = site.path("strict");
+    let script = format!("#!/bin/sh\numask 077\nexec '{}' \"$@\"\n", env!("CARGO_BIN_EXE_cutover"));
+    fs::write(&strict, script).unwrap();
+    fs::set_permissions(&strict, PermissionsExt::from_mode(0o755)).unwrap();
+    let deploy = site.command_of(&strict, &["deploy", "--ref", "main"]).spawn().unwrap();
+    assert_eq!(RunResult::wait(deploy).code, Some(0));
+    check_modes(&site, &site.path("source"), "main");
 }
 
 #[test]

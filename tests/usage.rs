@@ -367,7 +367,7 @@ Everywhere:
 
 #[test]
 fn a_config_that_was_found_and_that_others_could_change_runs_nothing() {
-    const MAY: &str = "and `[DIR]/cutover.toml` can name an `ssh_config`, and that can name programs that run as you";
+    const MAY: &str = "and `[DIR]/cutover.toml` can name programs that run as you";
     const NAME: &str = "name it: `--config [DIR]/cutover.toml`";
     let refused = |alter: &dyn Fn(&Path), words: &str| {
         let (place, proof) = place_with_a_program();

@@ -96,6 +96,8 @@ Columns:
               earlier: was live
               bad: was rolled back or failed; no rollback goes to it unless it is named
               damaged: its record, manifest or tree is missing or wrong
+              removed: was live; a rollback can make it again while the
+              server has all its files (shown with `--all`)
   LIVE SINCE  when it last went live
   COMMIT      the git commit of its source
   FILES       its files and symlinks
@@ -105,7 +107,7 @@ Columns:
 
 Example:
   cutover releases production --json")]
-    Releases(PlaceArgs),
+    Releases(ReleasesArgs),
     /// Show the live release and the state of the server
     ///
     /// Shows the live release, the release that a rollback goes to, the holder of the lock, and the used and free
@@ -346,6 +348,16 @@ pub(crate) struct AgentArgs {
     /// The directory where relative paths begin
     #[arg(long, value_name = "DIR")]
     pub(crate) from: Option<PathBuf>,
+}
+
+/// `releases`
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReleasesArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// List removed releases too that a rollback may make again
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 /// `status`

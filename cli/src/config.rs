@@ -152,6 +152,7 @@ pub(crate) mod tests {
             source = "build"
             exclude = ["node_modules/"]
             keep_releases = 0x5
+            keep_manifests = 0
             grace = "10m"
             spare = false
             shared_dirs = ["storage/"]
@@ -197,6 +198,7 @@ pub(crate) mod tests {
         check("[host]\nshop = 1", Err("line 1: `host` must be a string"));
         check("keep_releases = '3'", Err("line 1: `keep_releases` must be a whole number of at least 1"));
         check("keep_releases = 0", Err("line 1: `keep_releases` must be a whole number of at least 1"));
+        check("keep_manifests = -1", Err("line 1: `keep_manifests` must be a whole number"));
         check("keep_releases = -1", Err("line 1: `keep_releases` must be a whole number of at least 1"));
         check("port = 65536", Err("line 1: `port` must be a port from 1 to 65535"));
         check("zstd_level = 0", Err("line 1: `zstd_level` must be a level from 1 to 19"));

@@ -66,6 +66,7 @@ impl Report for DeployReport {
             .line_if("carried", carried(&self.making))
             .line_if("shared", seeded(&self.making))
             .line_if("removed", removals(self))
+            .line_if("hooks", hooks(self))
             .line("time", Seconds(self.seconds.total))
             .line_if("phases", phases(&self.seconds));
         format!("{}\n{}", palette.strong(headline(self)), block.text())
@@ -156,6 +157,12 @@ fn removals(report: &DeployReport) -> Option<String> {
     (!ids.is_empty()).then(|| ids.join(", "))
 }
 
+/// Returns the hooks that a deploy would run.
+fn hooks(report: &DeployReport) -> Option<String> {
+    let names: Vec<String> = report.hooks.iter().map(|name| printable(name)).collect();
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
 #[cfg(test)]
 mod tests {
     use engine::report::{Seconds, SeededReport, TrafficReport, TreeReport};
@@ -201,6 +208,7 @@ mod tests {
                 carried: vec!["plugins/a/a.php".into()],
             },
             removed: vec!["20260301120000".parse().unwrap()],
+            hooks: vec!["build".into(), "migrate".into()],
             edited: None,
             warnings: Vec::new(),
             seconds: Seconds { total: 3.214, ..Seconds::default() },
@@ -220,6 +228,7 @@ Release 20260325140000 is live; it replaces 20260325120000
   carried  plugins/a/a.php, …
   shared   storage (12 files of the release), logs (made empty)
   removed  20260301120000
+  hooks    build, migrate
   time     3.21 s
 ";
         assert_eq!(report().text(Palette::plain(), false), expected);
@@ -259,7 +268,7 @@ Release 20260325140000 is live; it replaces 20260325120000
         assert_eq!(numbers, [78_622, 12, 4_972_000, 1, 1840].map(Some));
         assert_eq!(object["zstd_levels"]["6"], 1_000_000);
         assert_eq!(object["copied"]["copy_paths"], 2);
-        assert_eq!(object.as_object().unwrap().len(), 28);
+        assert_eq!(object.as_object().unwrap().len(), 29);
     }
 
     #[test]

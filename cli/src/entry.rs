@@ -126,6 +126,12 @@ impl<'a> Entry<'a> {
         number.and_then(|number| T::try_from(number).ok()).ok_or_else(|| self.expected(what))
     }
 
+    /// Reads a number of things, which may be 0.
+    pub(crate) fn count(&self) -> Result<u32, Mistake> {
+        const WHAT: &str = "a whole number";
+        self.integer(WHAT)?.and_then(|number| u32::try_from(number).ok()).ok_or_else(|| self.expected(WHAT))
+    }
+
     /// Reads a whole number. A string is one if it has a variable: `port = "${PORT}"`.
     pub(crate) fn integer(&self, what: &str) -> Result<Option<u64>, Mistake> {
         match self.value.get_ref() {

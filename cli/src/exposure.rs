@@ -30,9 +30,8 @@ pub(crate) fn check_exposure(file: &Path, flag: &str) -> Result<(), Failure> {
             )
         }
     };
-    let may =
-        if flag == "--config" { "can name an `ssh_config`, and that can name programs" } else { "can name programs" };
-    Err(Failure::usage(format!("{who}, and `{shown}` {may} that run as you")).hint(format!("{mend}{trust}")))
+    Err(Failure::usage(format!("{who}, and `{shown}` can name programs that run as you"))
+        .hint(format!("{mend}{trust}")))
 }
 
 /// Refuses a file that can name programs if it comes with the source, for example with somebody else's checkout: the

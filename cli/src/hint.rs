@@ -224,6 +224,10 @@ fn of_release(hint: &ReleaseHint) -> String {
             return format!("`--forward` returns to release {left}, which the last rollback left");
         }
         ReleaseHint::NameBad => "`--to ID` goes to one of them all the same; `cutover releases` shows why they are bad",
+        ReleaseHint::DeployCommit { commit: Some(commit) } => {
+            return format!("Deploy its commit again: `cutover deploy --ref {}`", quoted(commit));
+        }
+        ReleaseHint::DeployCommit { commit: None } => "Deploy its source again",
         ReleaseHint::NameMoreDigits => "Name more digits of the commit; see `cutover releases`",
         ReleaseHint::AcceptMigrations => {
             "Check that this release works with the migrated data, then run the command again with `--yes`"

@@ -105,7 +105,9 @@ impl HookKeys {
 
     /// Refuses keys that have no meaning in the phase or beside each other: whoever wrote them expects an effect.
     fn check_meaning(&self, phase: HookPhase) -> Result<(), Mistake> {
-        use HookPhase::{AfterDeploy, AfterRollback, AfterSwitch, AfterUpload, BeforeRollback, BeforeSwitch};
+        use HookPhase::{
+            AfterDeploy, AfterRollback, AfterSwitch, AfterUpload, BeforeRollback, BeforeSwitch, BeforeUpload, OnFailure,
+        };
         let name = phase.name();
         let of_rollback = matches!(phase, BeforeRollback | AfterRollback);
         let refuse = |line: Line, key: &str, reason: String| {
@@ -155,6 +157,10 @@ impl HookKeys {
         match &self.if_changed {
             Some(Located { line, .. }) if of_rollback => {
                 refuse(*line, "if_changed", format!("`{name}` is no phase of a deploy, which changes files"))
+            }
+            Some(Located { line, .. }) if matches!(phase, BeforeUpload | OnFailure) => {
+                let reason = format!("in `{name}`, the server may not know yet which files change");
+                refuse(*line, "if_changed", reason)
             }
             _ => Ok(()),
         }
@@ -358,6 +364,10 @@ mod tests {
             "if_changed = ['a']",
             "`after_rollback` is no phase of a deploy, which changes files",
         );
+        for phase in ["before_upload", "on_failure"] {
+            let reason = format!("in `{phase}`, the server may not know yet which files change");
+            senseless(phase, "if_changed = ['a']", &reason);
+        }
         let accepted = "[[hooks]]\nname = 'x'\nphase = 'build'\nrun = 'true'\non_rollback = false\nonce = false";
         check(accepted, Ok(()));
     }

@@ -39,6 +39,7 @@ keys! {
     exclude: Vec<String> = Entry::strings,
     gitignore: bool = Entry::boolean,
     keep_releases: u32 = |entry| entry.number("a whole number of at least 1"),
+    keep_manifests: u32 = Entry::count,
     grace: Duration = Entry::duration,
     spare: bool = Entry::boolean,
     shared_dirs: Vec<Located<SharedPath>> = Entry::shared_dirs,

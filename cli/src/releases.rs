@@ -2,7 +2,7 @@
 
 use engine::report::{ReleaseReport, ReleaseState, ReleasesReport};
 
-use crate::args::PlaceArgs;
+use crate::args::ReleasesArgs;
 use crate::color::Palette;
 use crate::failure::{Failure, printable};
 use crate::pin::pinned;
@@ -11,9 +11,9 @@ use crate::session::Session;
 use crate::tally::Verbosity;
 use crate::units::{Bytes, Commit, Count, Time};
 
-pub(crate) fn run(session: &Session<'_>, args: &PlaceArgs) -> Result<(), Failure> {
-    let settings = session.settings(&args.place()?)?;
-    session.run(&settings, Verbosity::Brief, engine::releases)
+pub(crate) fn run(session: &Session<'_>, args: &ReleasesArgs) -> Result<(), Failure> {
+    let settings = session.settings(&args.place.place()?)?;
+    session.run(&settings, Verbosity::Brief, |context| engine::releases(context, args.all))
 }
 
 impl Report for ReleasesReport {
@@ -48,6 +48,7 @@ fn state_name(state: ReleaseState) -> &'static str {
         ReleaseState::Ready => "ready",
         ReleaseState::Earlier => "earlier",
         ReleaseState::Damaged => "damaged",
+        ReleaseState::Removed => "removed",
     }
 }
 
@@ -71,7 +72,7 @@ fn table(releases: &[ReleaseReport], palette: Palette) -> String {
             ReleaseState::Live => format!("{}\n", palette.strong(line)),
             ReleaseState::Damaged => format!("{}\n", palette.error(line)),
             ReleaseState::Bad => format!("{}\n", palette.warning(line)),
-            ReleaseState::Ready | ReleaseState::Earlier => format!("{line}\n"),
+            ReleaseState::Ready | ReleaseState::Earlier | ReleaseState::Removed => format!("{line}\n"),
         };
     }
     text
@@ -82,12 +83,18 @@ fn row(release: &ReleaseReport) -> [String; 8] {
         release.id.to_string(),
         state_name(release.state).to_owned(),
         release.live_since.map_or("-".to_owned(), |second| Time(second).to_string()),
-        release.commit.as_deref().map_or("-".to_owned(), |commit| Commit(commit).to_string()),
+        commit(release).unwrap_or("-".to_owned()),
         Count(release.files).to_string(),
         Bytes(release.bytes).to_string(),
         Bytes(release.own_bytes).to_string(),
         printable(&release.who),
     ]
+}
+
+/// Returns the commit of a release, with `-dirty` behind it if the deployed files differ from it.
+pub(crate) fn commit(release: &ReleaseReport) -> Option<String> {
+    let dirty = if release.dirty == Some(true) { "-dirty" } else { "" };
+    release.commit.as_deref().map(|commit| format!("{}{dirty}", Commit(commit)))
 }
 
 fn line(row: &[String; 8], widths: &[usize; 8]) -> String {
@@ -133,16 +140,21 @@ mod tests {
             releases: vec![
                 release("20260325140000", ReleaseState::Live),
                 release("20260326", ReleaseState::Ready),
-                ReleaseReport { bad: Some(bad), pinned: Some(pin), ..release("20260327", ReleaseState::Bad) },
+                ReleaseReport {
+                    bad: Some(bad),
+                    pinned: Some(pin),
+                    dirty: Some(true),
+                    ..release("20260327", ReleaseState::Bad)
+                },
             ],
             foreign: vec!["old".into()],
             warnings: Vec::new(),
         };
         let expected = "\
-RELEASE         STATE  LIVE SINCE            COMMIT         FILES    SIZE    OWN  WHO
-20260325140000  live   2026-03-25 14:00:00Z  0123456789ab  78,622  1.3 GB  900 B  deploy@laptop
-20260326        ready  -                     -             78,622  1.3 GB  900 B  deploy@laptop
-20260327        bad    2026-03-25 14:00:00Z  0123456789ab  78,622  1.3 GB  900 B  deploy@laptop
+RELEASE         STATE  LIVE SINCE            COMMIT               FILES    SIZE    OWN  WHO
+20260325140000  live   2026-03-25 14:00:00Z  0123456789ab        78,622  1.3 GB  900 B  deploy@laptop
+20260326        ready  -                     -                   78,622  1.3 GB  900 B  deploy@laptop
+20260327        bad    2026-03-25 14:00:00Z  0123456789ab-dirty  78,622  1.3 GB  900 B  deploy@laptop
 20260327 is bad: it was rolled back (by anna@desk)
 20260327 is pinned until 2026-12-31: a report (by me@here)
 `releases/old` was not made by Cutover and is left alone

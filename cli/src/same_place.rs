@@ -4,8 +4,8 @@ use clap::ValueEnum;
 use engine::shell::quoted;
 
 use crate::args::{
-    Args, CleanupArgs, DeployArgs, ExecArgs, GlobalArgs, HooksArgs, HooksVerb, RunHookArgs, SetupArgs, SharedArgs,
-    SharedCommand, SshArgs, StatusArgs, UnlockArgs, Verb,
+    Args, CleanupArgs, DeployArgs, ExecArgs, GlobalArgs, HooksArgs, HooksVerb, ReleasesArgs, RunHookArgs, SetupArgs,
+    SharedArgs, SharedCommand, SshArgs, StatusArgs, UnlockArgs, Verb,
 };
 use crate::words::{self, Word};
 
@@ -15,7 +15,7 @@ pub(crate) fn flags(args: &Args) -> String {
         Verb::Setup(SetupArgs { place })
         | Verb::Ssh(SshArgs { place, .. })
         | Verb::Exec(ExecArgs { place, .. })
-        | Verb::Releases(place)
+        | Verb::Releases(ReleasesArgs { place, .. })
         | Verb::Status(StatusArgs { place, .. })
         | Verb::Deploy(DeployArgs { place, .. })
         | Verb::Unlock(UnlockArgs { place, .. })

@@ -274,6 +274,7 @@ fn policy(keys: Keys) -> Policy {
     Policy {
         current_path: keys.current_path.map(|path| PathBuf::from(path.value)),
         keep_releases: keys.keep_releases.map_or(default.keep_releases, |keep| keep.value),
+        keep_manifests: keys.keep_manifests.map_or(default.keep_manifests, |keep| keep.value),
         grace: keys.grace.map_or(default.grace, |grace| grace.value),
         spare: keys.spare.map_or(default.spare, |spare| spare.value),
         shared_dirs: paths(keys.shared_dirs),

@@ -1,7 +1,8 @@
 //! `cutover ssh`: opens a shell on the server, in the live release.
 //!
 //! The system's `ssh` does it, with the settings of the stage, and takes the place of this process: the terminal and
-//! the exit code are its own. The path is encoded as in `wire/bootstrap/script.rs`, so every login shell reads it the
+//! the exit code are its own. With pinned host keys a shell takes it, which holds the file of keys open and starts `ssh`.
+//! With `run_as` the shell on the server is that user's. The path is encoded as in `wire/bootstrap/script.rs`, so every login shell reads it the
 //! same way. A local target gets a shell on this machine.
 
 use std::ffi::OsString;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use engine::target::{Destination, Reach, SshDestination};
+use engine::{PinningOptions, sudo_words};
 
 use crate::args::SshArgs;
 use crate::environment::Environment;
@@ -21,7 +23,10 @@ use crate::session::Session;
 /// Goes to the directory `$1`, or says why not, and becomes the login shell.
 const SCRIPT: &str = "p=$(printf %bx \"$1\");p=${p%x};cd \"$p\" 2>/dev/null||\
                       echo \"No release is live: $p leads nowhere. This is the login directory.\" >&2;\
-                      exec \"${SHELL:-/bin/sh}\" -l";
+                      case \"$SHELL\" in \"\"|*/nologin|*/false)SHELL=/bin/sh;;esac;exec \"$SHELL\" -l";
+
+/// Starts `ssh` and waits for it: the keys are open in this shell only.
+const HOLDING_KEYS: &str = "ssh \"$@\"; exit $?";
 
 pub(crate) fn run(session: &Session<'_>, args: &SshArgs) -> Result<(), Failure> {
     let settings = session.settings(&args.place.place()?)?;
@@ -33,7 +38,16 @@ pub(crate) fn run(session: &Session<'_>, args: &SshArgs) -> Result<(), Failure> 
     match &settings.target.destination {
         Destination::Ssh(ssh) => {
             let current = current.unwrap_or_else(|| ssh.path.join("current"));
-            become_ssh(Command::new("ssh").args(words(ssh, &settings.target.reach, &args.words, &current)))
+            let reach = &settings.target.reach;
+            let pinning = PinningOptions::write(&reach.host_keys).map_err(|error| not_run(&error))?;
+            let words = words(ssh, reach, &args.words, &current)?;
+            match &pinning {
+                None => become_ssh(Command::new("ssh").args(words)),
+                // The first value of an option counts.
+                Some(pinning) => become_ssh(
+                    Command::new("/bin/sh").args(["-c", HOLDING_KEYS, "sh"]).args(&pinning.options).args(words),
+                ),
+            }
         }
         Destination::Local(_) if !args.words.is_empty() => {
             Err(Failure::usage("The target is on this machine, and the words behind `--` are for `ssh`")
@@ -44,7 +58,7 @@ pub(crate) fn run(session: &Session<'_>, args: &SshArgs) -> Result<(), Failure> 
 }
 
 /// Returns the words for `ssh`.
-fn words(ssh: &SshDestination, reach: &Reach, more: &[OsString], current: &Path) -> Vec<OsString> {
+fn words(ssh: &SshDestination, reach: &Reach, more: &[OsString], current: &Path) -> Result<Vec<OsString>, Failure> {
     // A configured command for interactive logins would be refused beside ours.
     let mut words: Vec<OsString> = vec!["-t".into(), "-o".into(), "RemoteCommand=none".into()];
     let mut add = |flag: &str, value: OsString| words.extend([flag.into(), value]);
@@ -61,9 +75,10 @@ fn words(ssh: &SshDestination, reach: &Reach, more: &[OsString], current: &Path)
         add("-l", user.into());
     }
     words.extend(more.iter().cloned());
-    let command = format!("exec sh -c '{SCRIPT}' cutover '{}'", encoded(current));
+    let (sudo, home) = reach.run_as.as_deref().map(sudo_words).transpose()?.unwrap_or_default();
+    let command = format!("exec {sudo}sh -c '{home}{SCRIPT}' cutover '{}'", encoded(current));
     words.extend(["--".into(), ssh.host.clone().into(), command.into()]);
-    words
+    Ok(words)
 }
 
 /// Encodes a path for `printf %b`.
@@ -74,12 +89,15 @@ fn encoded(path: &Path) -> String {
 }
 
 fn become_ssh(ssh: &mut Command) -> Result<(), Failure> {
-    let error = ssh.exec();
+    Err(not_run(&ssh.exec()))
+}
+
+fn not_run(error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::NotFound {
-        return Err(Failure::usage("This system has no `ssh`")
-            .hint("Install the OpenSSH client; on Debian: `apt install openssh-client`"));
+        return Failure::usage("This system has no `ssh`")
+            .hint("Install the OpenSSH client; on Debian: `apt install openssh-client`");
     }
-    Err(Failure::usage("Could not run `ssh`").because(&error))
+    Failure::usage("Could not run `ssh`").because(error)
 }
 
 fn become_shell(current: &Path, environment: &Environment) -> Result<(), Failure> {
@@ -105,7 +123,12 @@ mod tests {
             path: "/srv/it's a shop".into(),
         };
         let reach = Reach { ssh_config: Some("/c".into()), identity: Some("/k".into()), ..Reach::default() };
-        let words = words(&ssh, &reach, &["-v".into()], Path::new("/srv/it's a shop/current"));
+        let current = Path::new("/srv/it's a shop/current");
+        let as_user = Reach { run_as: Some("www-data".into()), ..reach.clone() };
+        let last = words(&ssh, &as_user, &[], current).unwrap().pop().unwrap();
+        let last = last.to_str().unwrap();
+        assert!(last.starts_with("exec sudo -n -H -u www-data -- sh -c 'cd 2>&-||cd /;p="), "{last}");
+        let words = words(&ssh, &reach, &["-v".into()], current).unwrap();
         let words: Vec<&str> = words.iter().map(|word| word.to_str().unwrap()).collect();
         let expected = ["-t", "-o", "RemoteCommand=none", "-F", "/c", "-i", "/k", "-p", "2222", "-l", "deploy", "-v"];
         assert_eq!(words[..12], expected);

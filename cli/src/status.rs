@@ -10,10 +10,11 @@ use engine::report::{ComparisonReport, Differences, ReleaseReport, StatusReport}
 use crate::args::StatusArgs;
 use crate::color::Palette;
 use crate::failure::{Failure, printable};
+use crate::releases::commit;
 use crate::report::{Block, Report};
 use crate::session::Session;
 use crate::tally::Verbosity;
-use crate::units::{Bytes, Commit, Count, Counted, Time};
+use crate::units::{Bytes, Count, Counted, Time};
 
 pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), Failure> {
     let settings = session.settings(&args.place.place()?)?;
@@ -49,7 +50,7 @@ impl Report for StatusReport {
         let mut block = Block::default();
         block
             .line_if("since", self.live.as_ref().and_then(since))
-            .line_if("commit", self.live.as_ref().and_then(|live| live.commit.as_deref()).map(Commit))
+            .line_if("commit", self.live.as_ref().and_then(commit))
             .line_if("files", self.live.as_ref().map(|live| format!("{}, {}", Count(live.files), Bytes(live.bytes))))
             .line("rollback", rollback)
             .line_if("forward", self.forward.as_ref().map(|id| format!("returns to {id}")))
@@ -147,7 +148,7 @@ mod tests {
                 live_since: Some(1_774_447_200),
                 created: 1_774_447_190,
                 commit: Some("0123456789abcdef".into()),
-                dirty: Some(false),
+                dirty: Some(true),
                 files: 78_622,
                 bytes: 1_312_345_678,
                 own_bytes: 900,
@@ -181,7 +182,7 @@ mod tests {
         let expected = "\
 Release 20260325140000 is live
   since     2026-03-25 14:00:00Z, by deploy@laptop
-  commit    0123456789ab
+  commit    0123456789ab-dirty
   files     78,622, 1.3 GB
   rollback  goes to 20260325120000
   forward   returns to 20260325150000

@@ -64,4 +64,4 @@ pub use verbs::{
     AgentRole, acquire_lock, cleanup, deploy, diff, exec, journal, lock_status, pin, releases, run_hook, runs,
     serve_agent, setup, shared_list, shared_read, shared_write, status, switch, unlock, write_private_file,
 };
-pub use wire::BUILD;
+pub use wire::{BUILD, PinningOptions, sudo_words};

@@ -51,6 +51,8 @@ pub enum ReleaseState {
     Earlier,
     /// The record, the manifest or the tree is missing or damaged.
     Damaged,
+    /// It was live and was removed. A rollback to it makes it again, if all its content is still on the server.
+    Removed,
 }
 
 /// A release, in `releases`.

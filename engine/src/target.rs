@@ -135,6 +135,8 @@ pub struct Policy {
     pub current_path: Option<PathBuf>,
     /// The number of releases that were live and are kept, the live one included. At least 1.
     pub keep_releases: u32,
+    /// The number of removed releases whose record and manifest are kept, to make them again.
+    pub keep_manifests: u32,
     /// The time for which a release stays after it was last live.
     pub grace: Duration,
     /// Whether the newest removed release waits for the next deploy, which turns it into the new one.
@@ -162,6 +164,7 @@ impl Default for Policy {
         Policy {
             current_path: None,
             keep_releases: 3,
+            keep_manifests: 5,
             grace: Duration::from_secs(60),
             spare: true,
             shared_dirs: Vec::new(),

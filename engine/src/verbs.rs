@@ -11,7 +11,7 @@ use crate::cancel::Cancel;
 use crate::client::deploy as client_deploy;
 use crate::client::query::{self, NamedManifest};
 use crate::client::shared_files;
-use crate::client::{LastScan, Memory, Source, SourceOrigin, build, hello};
+use crate::client::{LastScan, Memory, Source, SourceOrigin, build, hello, planned_builds};
 use crate::command::CommandEnd;
 use crate::disk::Dir;
 use crate::error::{Error, SiteError};
@@ -59,14 +59,17 @@ pub fn deploy(context: &Context, request: &DeployRequest) -> Result<DeployReport
 fn deploy_in(context: &Context, request: &DeployRequest) -> Result<DeployReport, DeployFailure> {
     threads::start_pool()?;
     let origin = SourceOrigin::find(&request.source, &context.target.destination, &context.cancel)?;
-    let builds = !request.dry_run && context.procedure.hooks.iter().any(|hook| hook.phase.is_local());
+    let builds = context.procedure.hooks.iter().any(|hook| hook.phase.is_local());
+    let mut planned = Vec::new();
     let check_out = |cancel: &Cancel| origin.check_out(&context.state_dir, context.observer.as_ref(), cancel);
     // What is wrong with a directory is told before anything is sent. A commit is checked out while the client connects.
     let ready = match builds || !origin.is_commit() {
         true => {
             let site = check_out(&context.cancel)?;
-            if builds {
-                build(context, &site)?;
+            match (builds, request.dry_run) {
+                (false, _) => {}
+                (true, true) => planned = planned_builds(context, &site)?,
+                (true, false) => build(context, &site)?,
             }
             Some(site.settle()?)
         }
@@ -76,12 +79,16 @@ fn deploy_in(context: &Context, request: &DeployRequest) -> Result<DeployReport,
     let install = if request.dry_run { Install::Vanish } else { Install::Keep };
     let resolution = context.start_resolution()?;
     let connect = |is_new, cancel: &Cancel| context.connect(resolution, install, is_new, cancel);
-    client_deploy::deploy(context, request, directory, connect)
+    let mut report = client_deploy::deploy(context, request, directory, connect)?;
+    // The server names hooks of the configuration, and nothing else.
+    report.hooks.retain(|name| context.procedure.hooks.iter().any(|hook| hook.name == *name));
+    report.hooks.splice(0..0, planned);
+    Ok(report)
 }
 
-/// Lists the releases.
-pub fn releases(context: &Context) -> Result<ReleasesReport, Error> {
-    context.with_warnings(|context| match context.ask(Request::Releases, Install::Vanish)? {
+/// Lists the releases; with `all`, also removed ones that a rollback might make again.
+pub fn releases(context: &Context, all: bool) -> Result<ReleasesReport, Error> {
+    context.with_warnings(|context| match context.ask(Request::Releases { all }, Install::Vanish)? {
         Reply::Releases(report) => Ok(report),
         _ => Err(mismatch()),
     })

@@ -3,7 +3,7 @@
 //! 1. Rename the expired releases into trash, tree and record, and delete the trees there.
 //! 2. Increment the epoch, so that no client relies on the objects afterwards.
 //! 3. Remove the objects that these records name and no remaining release does.
-//! 4. Delete the records. If a run is killed before, the next one finds in trash which objects to check.
+//! 4. Delete the records, but for the newest, with which a rollback can make its release again (`removed`). If a run is killed before, the next one finds in trash which objects to check.
 //!
 //! An error is a warning, never a failure: the deploy is live, and the next one tries again. Nothing is written
 //! before something was deleted, because a cleanup must free space on a full disk. So the second of a removed release
@@ -24,6 +24,7 @@ use crate::target::Policy;
 use self::retention::retention;
 use super::clock::now;
 use super::process::{Candidate, Ties, find_inhabitants, find_obstacles};
+use super::removed;
 use super::reporter::Reporter;
 use super::site::layout::Layout;
 use super::site::lock::Lock;
@@ -98,16 +99,17 @@ pub(crate) fn cleanup(
         }
     }
     // The releases are gone already, and must be reported in any case. Their objects are removed by the next cleanup.
-    if let Err(error) = collect_garbage(layout, releases, spare.as_ref(), options, &mut report) {
+    if let Err(error) = collect_garbage(layout, releases, policy, spare.as_ref(), options, &mut report) {
         report.warnings.push(error.with_cause());
     }
     Ok(report)
 }
 
-/// Removes the objects of removed releases, then the records of those releases.
+/// Removes the objects of removed releases, then the records of those releases, but for the newest.
 fn collect_garbage(
     layout: &mut Layout,
     releases: &Releases,
+    policy: &Policy,
     spare: Option<&Spare>,
     options: &CleanupOptions<'_>,
     report: &mut CleanupReport,
@@ -124,7 +126,7 @@ fn collect_garbage(
         if let Some(second) = trash::greatest_second(layout)?.filter(|&second| Some(second) > known) {
             layout.keep_second(lock, second)?;
         }
-        records.delete(lock, layout)?;
+        removed::keep_newest(lock, layout, records, policy.keep_manifests)?;
     }
     Ok(())
 }

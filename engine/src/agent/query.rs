@@ -10,6 +10,7 @@ use crate::report::{ComparisonReport, ReleaseReport, ReleaseState, ReleasesRepor
 
 use super::clock::now;
 use super::compare::{Depth, Stop, compare_releases};
+use super::removed::{self, RemovedRelease};
 use super::shared;
 use super::site::layout::Layout;
 use super::site::lock::{Lock, manual};
@@ -19,8 +20,8 @@ use super::staging::staged_bytes;
 use super::store::{ObjectName, Store};
 use super::trash::Spare;
 
-/// Lists the releases.
-pub(crate) fn releases(layout: &Layout) -> Result<ReleasesReport, Error> {
+/// Lists the releases; with `all`, also removed ones that a rollback might make again.
+pub(crate) fn releases(layout: &Layout, all: bool) -> Result<ReleasesReport, Error> {
     let releases = Releases::read(layout)?;
     let mut warnings = Vec::new();
     let live = live(layout, &mut warnings)?;
@@ -34,6 +35,14 @@ pub(crate) fn releases(layout: &Layout) -> Result<ReleasesReport, Error> {
         report
     };
     let mut reports: Vec<ReleaseReport> = releases.records.iter().map(report).collect();
+    if all {
+        let removed = removed::find_all(layout, &releases)?;
+        let gone = |removed: &RemovedRelease| ReleaseReport {
+            state: ReleaseState::Removed,
+            ..describe(&removed.record, None, 0)
+        };
+        reports.splice(0..0, removed.iter().map(gone));
+    }
     reports.extend(releases.damaged.iter().map(|(id, _)| ReleaseReport {
         id: id.clone(),
         state: ReleaseState::Damaged,

@@ -178,7 +178,7 @@ impl Service<'_> {
                 deploy(self.conversation, &order, look, |layout| self.lock(layout))
                     .map(|done| Reply::Deploy(Box::new(done)))
             }
-            Request::Releases => query::releases(&self.open(path)?).map(Reply::Releases),
+            Request::Releases { all } => query::releases(&self.open(path)?, *all).map(Reply::Releases),
             Request::Status(depth) => {
                 let depth = depth.map(|depth| match depth {
                     CheckDepth::Entries => Depth::Stat,

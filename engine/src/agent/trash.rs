@@ -171,6 +171,22 @@ pub(crate) fn discard_record(_lock: &Lock, layout: &Layout, from: &Dir, name: &[
     move_record(layout, from, name, &format!("{}{RECORD_SUFFIX}", random_name()?))
 }
 
+/// Opens the records in trash.
+pub(crate) fn records(layout: &Layout) -> Result<Vec<Dir>, Error> {
+    names_of(layout, Kind::Record)?.iter().map(|name| layout.trash.open_dir(name)).collect()
+}
+
+/// Deletes the records of a release that exists again: it names their objects.
+pub(crate) fn delete_records_of(_lock: &Lock, layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
+    for name in names_of(layout, Kind::Record)? {
+        let record = read_removed_record(&layout.trash.open_dir(&name)?)?;
+        if record.is_some_and(|record| record.id == *id) {
+            layout.trash.remove_tree(&name)?;
+        }
+    }
+    Ok(())
+}
+
 /// The spare: a removed release that the next deploy turns into a new one.
 pub(crate) struct Spare {
     /// Its id.
@@ -273,6 +289,11 @@ impl RemovedRecords {
     /// Tells whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Returns their names in trash.
+    pub(crate) fn names(&self) -> &[Vec<u8>] {
+        &self.0
     }
 
     /// Returns the objects that these records name and for which `is_due` is true. Returns nothing if a manifest

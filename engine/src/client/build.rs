@@ -45,22 +45,44 @@ struct Build<'a> {
 
 /// Runs the hooks up to the scan, in order. The first one that fails and must not ends it.
 pub(crate) fn build(context: &Context, site: &BuildSite<'_>) -> Result<(), Error> {
-    let directory = &site.directory;
-    let memory = Memory::open(&context.state_dir, context.observer.clone());
-    let target = context.target.destination.to_string();
-    let is_first = memory.ask(|database| database.target(&target)).flatten().is_none();
-    let commit = site.commit().map(str::to_owned).or_else(|| git::head(directory).ok().flatten());
-    Build { context, directory, kept: site.kept(), source: &site.source, commit, is_first }.run()
+    Build::of(context, site).run()
 }
 
-impl Build<'_> {
-    fn run(&self) -> Result<(), Error> {
+/// Returns the names of the hooks that [`build`] would run.
+pub(crate) fn planned_builds(context: &Context, site: &BuildSite<'_>) -> Result<Vec<String>, Error> {
+    let build = Build::of(context, site);
+    let place = BuildPlace::open(&context.state_dir, build.directory)?;
+    let mut names = Vec::new();
+    for hook in build.hooks() {
+        if build.print(hook)?.is_none_or(|print| place.last_print(hook) != Some(print)) {
+            names.push(hook.name.clone());
+        }
+    }
+    Ok(names)
+}
+
+impl<'a> Build<'a> {
+    fn of(context: &'a Context, site: &'a BuildSite<'_>) -> Build<'a> {
+        let directory = &site.directory;
+        let memory = Memory::open(&context.state_dir, context.observer.clone());
+        let target = context.target.destination.to_string();
+        let is_first = memory.ask(|database| database.target(&target)).flatten().is_none();
+        let commit = site.commit().map(str::to_owned).or_else(|| git::head(directory).ok().flatten());
+        Build { context, directory, kept: site.kept(), source: &site.source, commit, is_first }
+    }
+
+    /// Returns the hooks that this deploy calls, in order.
+    fn hooks(&self) -> impl Iterator<Item = &Hook> {
         let phases = [HookPhase::BeforeBuild, HookPhase::Build, HookPhase::AfterBuild];
-        let hooks = || phases.iter().flat_map(|&phase| self.context.procedure.hooks_of(phase));
+        let hooks = phases.into_iter().flat_map(|phase| self.context.procedure.hooks_of(phase));
+        hooks.filter(|hook| self.calls(hook))
+    }
+
+    fn run(&self) -> Result<(), Error> {
         let place = BuildPlace::open(&self.context.state_dir, self.directory)?;
-        for hook in hooks().filter(|hook| self.calls(hook)) {
+        for hook in self.hooks() {
             self.context.cancel.check()?;
-            let print = if self.may_skip(hook) { Some(self.print(hook)?) } else { None };
+            let print = self.print(hook)?;
             if print.is_some() && print == place.last_print(hook) {
                 continue;
             }
@@ -88,8 +110,12 @@ impl Build<'_> {
         !hook.if_changed.is_empty() && self.kept.is_none_or(|patterns| !patterns.is_empty())
     }
 
-    /// Returns the print of a hook: the directory and what stays in it, and the files that the hook depends on.
-    fn print(&self, hook: &Hook) -> Result<Hash, Error> {
+    /// Returns the print of a hook that may be skipped: the directory and what stays in it, and the files that the hook
+    /// depends on.
+    fn print(&self, hook: &Hook) -> Result<Option<Hash>, Error> {
+        if !self.may_skip(hook) {
+            return Ok(None);
+        }
         let mut hasher = Hasher::default();
         let unreadable = |source| SourceError::Unreadable { path: self.directory.display().to_string(), source };
         let metadata = fs::metadata(self.directory).map_err(unreadable)?;
@@ -97,7 +123,7 @@ impl Build<'_> {
         let made = metadata.created().ok();
         hasher.update(format!("{} {} {made:?} {:?}\n", metadata.dev(), metadata.ino(), self.kept).as_bytes());
         add_files(&mut hasher, hook, self.directory)?;
-        Ok(hasher.finish())
+        Ok(Some(hasher.finish()))
     }
 
     fn run_one(&self, hook: &Hook, place: &BuildPlace) -> Result<CommandEnd, Error> {

@@ -152,6 +152,7 @@ fn report(
         traffic: TrafficReport { zstd_levels, ..conversation.traffic() },
         making: done.making,
         removed: done.removed,
+        hooks: done.hooks,
         edited: done.edited,
         warnings: done.warnings,
         seconds,

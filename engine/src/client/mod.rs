@@ -55,7 +55,7 @@ pub(crate) mod deploy;
 pub(crate) mod query;
 pub(crate) mod shared_files;
 
-pub(crate) use build::build;
+pub(crate) use build::{build, planned_builds};
 pub(crate) use hello::hello;
 pub(crate) use memory::Memory;
 pub(crate) use source::Source;

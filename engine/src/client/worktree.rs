@@ -11,14 +11,15 @@
 //! ```
 //!
 //! Git writes only files that differ between the last commit and this one, so the scan reads only those. It compares
-//! every file with its index, and removes whatever it does not know: an edit of the tree never gets into a release. If
-//! git fails, all but the lock is removed and made anew. A run that was killed leaves nothing else behind: the lock is
+//! every file with its index, and removes whatever it does not know. It knows no modes but the execute bit: Cutover sets
+//! them (`modes`). So an edit of the tree never gets into a release. If git fails, all but the lock is removed and made anew. A run that was killed leaves nothing else behind: the lock is
 //! also open in the git that it started, so no two of them ever write.
 //!
 //! Nothing is written into the user's repository. Nothing in it is run: the private repository takes over no setting
 //! that names a program (`private_config`). Cutover fetches nothing either, but a partial clone lets git fetch the
 //! content that it lacks.
 
+mod modes;
 mod near_name;
 mod private_config;
 mod private_repository;
@@ -125,7 +126,8 @@ impl Revision {
         observer.observe(Event::Detail(text));
         let work = || self.check_out_in(&place, keep, &lock, cancel);
         let tree = match work() {
-            Err(Error::Source(SourceError::CheckoutFailed { .. }) | Error::Io { .. }) => {
+            // Something else may be in the place of a directory.
+            Err(Error::Source(SourceError::CheckoutFailed { .. }) | Error::Io { .. } | Error::Site(_)) => {
                 observer.observe(Event::Detail("The worktree cannot be used: makes it anew".to_owned()));
                 place.top.remove_tree(&place.name)?;
                 work()
@@ -157,7 +159,7 @@ impl Revision {
         let tags = repository.tags(cancel).map_err(failed)?;
         private.prepare(repository, &config, commit, &tags)?;
         let order = Order { keep, lock, cancel };
-        private.check_out(commit, order).map_err(failed)?;
+        private.check_out(commit, order)?;
         submodules::check_out(&private, repository, &home, order)?;
         private.check_filters(&FilterConfig::of(&config), cancel)?;
         private.tree.canonicalize().map_err(|error| Error::io("open", &private.tree, error))

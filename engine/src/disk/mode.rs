@@ -90,6 +90,14 @@ impl Dir {
         set_mode(&self.fd, mode).map_err(|e| Error::io("set the mode of", &self.path, e))
     }
 
+    /// Sets the mode of a file, through a descriptor that follows no link.
+    pub(crate) fn set_mode_of(&self, name: &[u8], mode: u32) -> Result<(), Error> {
+        let failed = |errno: Errno| self.error("set the mode of", name, errno);
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let held = fs::openat(&self.fd, os(name), flags, Mode::empty()).map_err(failed)?;
+        call::set_mode_of(fs::CWD, fd_path(&held), mode).map_err(failed)
+    }
+
     /// Sets the directory's own mtime if it differs.
     pub(crate) fn set_mtime(&self, second: u32) -> Result<(), Error> {
         let stat = self.own_stat()?;

@@ -276,6 +276,11 @@ pub enum ReleaseHint {
     },
     /// Name a bad release, to go back to it all the same.
     NameBad,
+    /// Deploy the source of a removed release again.
+    DeployCommit {
+        /// Its commit, if it is known.
+        commit: Option<String>,
+    },
     /// Name more digits of the commit.
     NameMoreDigits,
     /// Check that the older release works with what the migrations made, and accept that.

@@ -43,6 +43,18 @@ pub enum ReleaseError {
     /// No release is left of a commit.
     #[error("No release was made from commit `{0}`")]
     UnknownCommit(ReleaseName),
+    /// A removed release cannot be made again.
+    #[error("Release {id} was removed, and {lacking} of its {files} files are no longer on the server")]
+    ContentGone {
+        /// The release.
+        id: ReleaseId,
+        /// The files whose content is missing or was changed.
+        lacking: usize,
+        /// All its files.
+        files: usize,
+        /// The commit of its source.
+        commit: Option<String>,
+    },
     /// Several commits begin like this.
     #[error("`{name}` is the beginning of {count} commits of releases")]
     AmbiguousCommit {
@@ -161,6 +173,7 @@ impl ReleaseError {
             | ReleaseError::Unknown(_)
             | ReleaseError::NothingToRollBack { .. }
             | ReleaseError::UnknownCommit(_)
+            | ReleaseError::ContentGone { .. }
             | ReleaseError::AmbiguousCommit { .. }
             | ReleaseError::TooFarBack { .. }
             | ReleaseError::AllBad
@@ -180,6 +193,7 @@ impl ReleaseError {
             | ReleaseError::UnknownCommit(_)
             | ReleaseError::TooFarBack { .. }
             | ReleaseError::NotARollback { .. } => Some(ReleaseHint::SeeReleases),
+            ReleaseError::ContentGone { commit, .. } => Some(ReleaseHint::DeployCommit { commit: commit.clone() }),
             ReleaseError::AmbiguousCommit { .. } => Some(ReleaseHint::NameMoreDigits),
             ReleaseError::NothingToRollBack { left: Some(left) } => Some(ReleaseHint::Return { left: left.clone() }),
             ReleaseError::NothingToRollBack { left: None } | ReleaseError::NothingToReturnTo => {

@@ -70,6 +70,8 @@ pub struct DeployReport {
     pub making: MakingReport,
     /// The releases that were removed.
     pub removed: Vec<ReleaseId>,
+    /// The hooks that a deploy would run, in order, for a dry run. Those of failures are not among them.
+    pub hooks: Vec<String>,
     /// The differences of the release that was live from its manifest, if the source has not changed.
     pub edited: Option<Differences>,
     /// Warnings.

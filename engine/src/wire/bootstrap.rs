@@ -51,6 +51,7 @@ use crate::wire::program::Program;
 
 pub(super) use crate::wire::bootstrap::places::Places;
 pub(super) use crate::wire::bootstrap::run_as::RunAs;
+pub use crate::wire::bootstrap::run_as::sudo_words;
 
 /// The shortest copy from which a rate is measured. In a shorter one, start and unpacking may take half the time if
 /// both machines are busy.

@@ -42,11 +42,14 @@ mod preface;
 mod pump;
 mod ssh;
 mod ssh_agent;
+mod ssh_version;
 mod steps;
 mod tcp;
 
 pub(crate) use bootstrap::Install;
+pub use bootstrap::sudo_words;
 pub(crate) use connect::connect;
 pub(crate) use connection::Connection;
+pub use pinned::PinningOptions;
 pub use program::BUILD;
 pub(crate) use resolution::Resolution;

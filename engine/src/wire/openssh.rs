@@ -33,6 +33,7 @@ use crate::wire::greeting::timespec;
 use crate::wire::host_settings::{HostSettings, Need, Strictness};
 use crate::wire::login::{Exit, GREETING_TIMEOUT, LINGER, Login, Process, RemoteCommand, Tail};
 use crate::wire::pinned::{self, PinnedKeys};
+use crate::wire::ssh_version;
 
 /// The exit status with which `ssh` reports its own failure.
 const FAILED: i32 = 255;
@@ -110,15 +111,7 @@ impl OpensshLogin {
 /// Returns whether `ssh` can ask through a program although there is a terminal. An older one would be stopped when it
 /// reads from the terminal.
 fn can_ask() -> bool {
-    let version = Command::new("ssh").arg("-V").stdin(Stdio::null()).output();
-    version.is_ok_and(|output| parse_version(&String::from_utf8_lossy(&output.stderr)) >= Some(ASKPASS_REQUIRE))
-}
-
-/// Parses `OpenSSH_9.2p1 Debian-2, OpenSSL 3.0`.
-fn parse_version(text: &str) -> Option<(u32, u32)> {
-    let (major, rest) = text.split_once("OpenSSH_")?.1.split_once('.')?;
-    let minor: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    Some((major.parse().ok()?, minor.parse().ok()?))
+    ssh_version::installed().is_ok_and(|version| version >= Some(ASKPASS_REQUIRE))
 }
 
 /// Returns a name of the running program for other processes.
@@ -295,15 +288,6 @@ fn keep(mut stderr: File, ended: &File, tail: &Tail) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_version_of_ssh_decides_whether_it_can_ask() {
-        assert_eq!(parse_version("OpenSSH_9.2p1 Debian-2+deb12u10, OpenSSL 3.0.19 27 Jan 2026"), Some((9, 2)));
-        assert_eq!(parse_version("OpenSSH_8.10, LibreSSL 3.3.6"), Some((8, 10)));
-        assert!(Some((8, 10)) >= Some(ASKPASS_REQUIRE) && Some((7, 9)) < Some(ASKPASS_REQUIRE));
-        assert_eq!(parse_version("Dropbear v2022.83"), None);
-        assert!(None < Some(ASKPASS_REQUIRE));
-    }
 
     #[test]
     fn the_program_has_a_name_that_other_processes_understand() {

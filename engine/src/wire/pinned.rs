@@ -11,10 +11,12 @@ use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 
 use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::io::{FdFlags, fcntl_setfd};
 
 use crate::error::{Error, LoginError};
 use crate::host_key::HostKey;
 use crate::wire::login::Exit;
+use crate::wire::ssh_version;
 
 /// The last line of `ssh` if it does not accept the host key.
 const REFUSED: &str = "Host key verification failed.";
@@ -22,7 +24,11 @@ const REFUSED: &str = "Host key verification failed.";
 /// The words of `ssh` before the fingerprint of a key that it does not accept.
 const SENT: &str = "sent by the remote host is";
 
+/// The first OpenSSH with `KnownHostsCommand`.
+const KNOWN_HOSTS_COMMAND: (u32, u32) = (8, 5);
+
 /// A file of pinned keys, as long as `ssh` needs it.
+#[derive(Debug)]
 pub(super) struct PinnedKeys {
     file: File,
 }
@@ -33,14 +39,7 @@ impl PinnedKeys {
         if keys.is_empty() {
             return Ok(None);
         }
-        let write = || -> io::Result<File> {
-            let mut file = File::from(memfd_create("known_hosts", MemfdFlags::CLOEXEC)?);
-            for key in keys {
-                writeln!(file, "* {key}")?;
-            }
-            Ok(file)
-        };
-        let file = write().map_err(|error| Error::io("write", "known_hosts", error))?;
+        let file = write_keys(keys).map_err(|error| Error::io("write", "known_hosts", error))?;
         Ok(Some(PinnedKeys { file }))
     }
 
@@ -60,6 +59,37 @@ impl PinnedKeys {
             options.push("KnownHostsCommand=none".to_owned());
         }
         options.into_iter().flat_map(|option| ["-o".to_owned(), option]).collect()
+    }
+}
+
+fn write_keys(keys: &[HostKey]) -> io::Result<File> {
+    let mut file = File::from(memfd_create("known_hosts", MemfdFlags::CLOEXEC)?);
+    for key in keys {
+        writeln!(file, "* {key}")?;
+    }
+    Ok(file)
+}
+
+/// The options of an `ssh` that a person uses, so that it accepts only pinned keys.
+#[derive(Debug)]
+pub struct PinningOptions {
+    /// The options, each behind its `-o`.
+    pub options: Vec<String>,
+    /// The file that they name. It is also open in the program that takes the place of this process.
+    _keys: PinnedKeys,
+}
+
+impl PinningOptions {
+    /// Writes the keys. Returns nothing if there are none. `ssh` must be started by the program that takes the place of this
+    /// process, which holds the file open meanwhile.
+    pub fn write(keys: &[HostKey]) -> io::Result<Option<PinningOptions>> {
+        if keys.is_empty() {
+            return Ok(None);
+        }
+        let has_command = ssh_version::installed()? >= Some(KNOWN_HOSTS_COMMAND);
+        let keys = PinnedKeys { file: write_keys(keys)? };
+        fcntl_setfd(&keys.file, FdFlags::empty())?;
+        Ok(Some(PinningOptions { options: keys.options(has_command), _keys: keys }))
     }
 }
 

@@ -18,6 +18,7 @@ use super::done::{expected_done, note_edits};
 use super::lacks::send_lacks;
 use super::look::Look;
 use super::order::Order;
+use super::planned_hooks::planned_hooks;
 use super::ready::{Ready, holding};
 use super::task::Task;
 use super::tree::{self, Tree};
@@ -53,6 +54,7 @@ fn answer_with_site(
     let wanted = WantedObjects::gather(&tree.manifest, classification.lacking);
     send_lacks(conversation, &wanted, Vec::new(), tree.commits)?;
     let mut done = expected_done(order, &decision, &tree.manifest);
+    done.hooks = planned_hooks(task, Some((layout, &releases)))?;
     note_edits(&mut done, edited);
     Ok(done)
 }
@@ -62,7 +64,9 @@ fn answer_without_site(conversation: &Conversation, order: &Order<'_>) -> Result
     let decision = Decision::without_site(order, &tree.manifest)?;
     let files = tree.manifest.all_files().filter(|(_, file)| file.size > 0).map(|(entry, _)| entry);
     send_lacks(conversation, &WantedObjects::gather(&tree.manifest, files), Vec::new(), tree.commits)?;
-    Ok(expected_done(order, &decision, &tree.manifest))
+    let mut done = expected_done(order, &decision, &tree.manifest);
+    done.hooks = planned_hooks(Task { order, tree: &tree, base: None, decision: &decision }, None)?;
+    Ok(done)
 }
 
 fn receive(

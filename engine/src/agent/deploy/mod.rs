@@ -25,9 +25,11 @@ mod order;
 mod outcome;
 mod phases;
 mod plan;
+mod planned_hooks;
 mod promise;
 mod publish;
 mod ready;
+mod rebuild;
 mod reception;
 mod second;
 mod spare;
@@ -76,6 +78,7 @@ use self::unchanged::{Unchanged, unchanged};
 
 pub(crate) use self::look::Look;
 pub(crate) use self::order::Order;
+pub(crate) use self::rebuild::rebuild;
 
 /// Runs a deploy. `look` is the comparison of the live release that began before the hello. `lock` takes the lock of an
 /// open deploy path, and reads again what may have changed before.

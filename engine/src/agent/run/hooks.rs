@@ -6,7 +6,7 @@ use crate::command::{CommandEnd, Invocation, KeptLines, Mask};
 use crate::error::Error;
 use crate::event::HookEvent;
 use crate::hook::{Hook, HookPhase};
-use crate::manifest::diff;
+use crate::manifest::{Manifest, diff};
 use crate::news::News;
 use crate::pattern::Patterns;
 use crate::wire::message::Hello;
@@ -61,7 +61,7 @@ impl Hooks<'_> {
             if must_stop() {
                 return Err(Error::Interrupted);
             }
-            if !is_touched(hook, scene, &site.layout, &site.releases)? {
+            if !is_touched_in(hook, scene, &site.layout, &site.releases)? {
                 continue;
             }
             if let Err(error) = self.run_in(hook, scene, site, must_stop) {
@@ -120,20 +120,25 @@ impl Hooks<'_> {
     }
 }
 
-/// Tells whether a path that a hook depends on differs between its two releases. If one of them is missing or cannot
-/// be read, the hook runs.
-fn is_touched(hook: &Hook, scene: &Scene, layout: &Layout, releases: &Releases) -> Result<bool, Error> {
+/// Tells whether a path that a hook depends on differs between the two releases of a scene. If one of them is missing or
+/// cannot be read, the hook runs.
+fn is_touched_in(hook: &Hook, scene: &Scene, layout: &Layout, releases: &Releases) -> Result<bool, Error> {
     if hook.if_changed.is_empty() {
         return Ok(true);
     }
-    let patterns = Patterns::parse(hook.if_changed.iter().map(String::as_str), "if_changed")?;
     let manifest = |release: &Option<_>| {
         let record = release.as_ref().and_then(|release| releases.find(release))?;
-        read_manifest(layout, &record.id, &record.root).ok()
+        read_manifest(layout, &record.id, &record.root).ok().map(|stored| stored.manifest)
     };
-    let (Some(before), Some(after)) = (manifest(&scene.previous), manifest(&scene.release)) else { return Ok(true) };
+    is_touched(hook, manifest(&scene.previous).as_ref(), manifest(&scene.release).as_ref())
+}
+
+/// Tells whether a path that a hook depends on differs between two manifests, or one of them is not known.
+pub(crate) fn is_touched(hook: &Hook, before: Option<&Manifest>, after: Option<&Manifest>) -> Result<bool, Error> {
+    let patterns = Patterns::parse(hook.if_changed.iter().map(String::as_str), "if_changed")?;
+    let (Some(before), Some(after)) = (before, after) else { return Ok(true) };
     let mut is_touched = false;
-    diff::compare(Some(&before.manifest), &after.manifest, |difference| {
+    diff::compare(Some(before), after, |difference| {
         is_touched |= patterns.matches_file(&difference.path);
     });
     Ok(is_touched)

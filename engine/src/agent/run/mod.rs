@@ -27,6 +27,7 @@ mod relay;
 mod runner;
 mod scene;
 
+pub(crate) use hooks::is_touched;
 pub(crate) use order::{Act, GoLive};
 pub(crate) use overdue::take_back_unconfirmed;
 pub(crate) use program::RunnerProgram;

@@ -36,7 +36,7 @@ impl Scene {
     }
 
     /// Tells whether this is a deploy on which a hook runs.
-    pub(super) fn calls(&self, hook: &Hook) -> bool {
+    pub(crate) fn calls(&self, hook: &Hook) -> bool {
         let is_first = self.previous.is_none();
         let fits = match hook.when {
             When::All => true,

@@ -17,7 +17,9 @@ use crate::wire::message::Reply;
 use super::Service;
 use crate::agent::clock::now;
 use crate::agent::compare::{Depth, Stop, compare_releases};
+use crate::agent::deploy::rebuild;
 use crate::agent::go_live::{Departure, go_live};
+use crate::agent::removed;
 use crate::agent::reporter::Reporter;
 use crate::agent::shared;
 use crate::agent::site::Site;
@@ -30,31 +32,42 @@ const ROLLED_BACK: &str = "it was rolled back";
 impl Service<'_> {
     /// Makes a release live.
     pub(super) fn switch(&self, path: &Path, id: &ReleaseId, force: bool) -> Result<Reply, Error> {
-        self.make_live(path, Step::Forward, force, |releases, _| releases.known(id))
+        self.make_live(self.hold(path)?, Step::Forward, force, |releases, _| releases.known(id))
     }
 
     /// Makes an earlier release live.
     pub(super) fn rollback(&self, path: &Path, rollback: &Rollback, force: bool) -> Result<Reply, Error> {
         let reason = rollback.reason.as_deref().unwrap_or(ROLLED_BACK);
         let step = if rollback.to == RollbackTo::Forward { Step::Forward } else { Step::Back { reason } };
-        self.make_live(path, step, force, |releases, live| {
+        let mut site = self.hold(path)?;
+        self.rebuild_removed(&mut site, rollback)?;
+        self.make_live(site, step, force, |releases, live| {
             let goal = releases.goal(&rollback.to, live)?;
-            let ran = releases.migrations_since(goal, live);
-            if ran.is_empty() || rollback.accepts_migrations {
-                return Ok(goal);
-            }
-            Err(ReleaseError::MigrationsRan { to: goal.id.clone(), ran: listed(&ran) }.into())
+            refuse_migrations(rollback, releases, goal, live)?;
+            Ok(goal)
         })
+    }
+
+    /// Makes the goal of a rollback again, if it was removed.
+    fn rebuild_removed(&self, site: &mut Site, rollback: &Rollback) -> Result<(), Error> {
+        let RollbackTo::Release(name) = &rollback.to else { return Ok(()) };
+        let live = site.layout.current.live()?;
+        match site.releases.goal(&rollback.to, live.as_ref()) {
+            Err(Error::Release(ReleaseError::Unknown(_) | ReleaseError::UnknownCommit(_))) => {}
+            _ => return Ok(()),
+        }
+        let Some(goal) = removed::find(&site.layout, &site.releases, name)? else { return Ok(()) };
+        refuse_migrations(rollback, &site.releases, &goal.record, live.as_ref())?;
+        rebuild(self.conversation, site, &goal)
     }
 
     fn make_live(
         &self,
-        path: &Path,
+        mut site: Site,
         step: Step<'_>,
         force: bool,
         target: impl for<'r> FnOnce(&'r Releases, Option<&ReleaseId>) -> Result<&'r Record, Error>,
     ) -> Result<Reply, Error> {
-        let mut site = self.hold(path)?;
         let Site { layout, releases, .. } = &site;
         let live = layout.current.live()?;
         let record = target(releases, live.as_ref())?;
@@ -89,6 +102,20 @@ impl Service<'_> {
         let differences = compared.differences;
         Ok(Reply::Switch(SwitchReport { release: id, previous, switched, from, to, differences, warnings }))
     }
+}
+
+/// Refuses to leave migrations that ran since, unless the user accepts that.
+fn refuse_migrations(
+    rollback: &Rollback,
+    releases: &Releases,
+    goal: &Record,
+    live: Option<&ReleaseId>,
+) -> Result<(), Error> {
+    let ran = releases.migrations_since(goal, live);
+    if ran.is_empty() || rollback.accepts_migrations {
+        return Ok(());
+    }
+    Err(ReleaseError::MigrationsRan { to: goal.id.clone(), ran: listed(&ran) }.into())
 }
 
 /// Returns warnings about a release that is going to be live: the reason why it was bad, and migrations that are not

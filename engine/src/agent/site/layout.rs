@@ -10,6 +10,7 @@
 //!     ├── releases/<id>/          see `records`
 //!     ├── staging/                see `staging`
 //!     ├── trash/                  see `trash`
+//!     ├── removed/<id>/           see `removed`
 //!     ├── bin/                    the agent
 //!     ├── store                   see `store_file`
 //!     ├── reserve                 see `reserve`

@@ -15,7 +15,8 @@ use crate::disk::{Dir, Kind, Stat};
 use crate::error::{DamageError, Error};
 use crate::path::RelativePath;
 
-const OWN: &[u8] = b"own";
+/// Its name, beside the record.
+pub(crate) const OWN: &[u8] = b"own";
 
 /// The names of a release that are its own.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

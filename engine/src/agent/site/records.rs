@@ -225,6 +225,13 @@ pub(crate) fn read_removed_record(dir: &Dir) -> Result<Option<Record>, Error> {
     Ok(dir.read(RECORD)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
+/// Reads the manifest of a removed release and verifies it against its root. The error is the end of "its manifest …".
+pub(crate) fn read_removed_manifest(dir: &Dir, root: &Hash) -> Result<StoredManifest, String> {
+    let bytes = dir.read(MANIFEST).map_err(|error| format!("cannot be read ({})", error.with_cause()))?;
+    let stored = manifest_from_bytes(&bytes.ok_or(MISSING)?).map_err(|reason| reason.to_string())?;
+    if stored.manifest.root() == *root { Ok(stored) } else { Err(ANOTHER.to_owned()) }
+}
+
 /// Calls `take` with each entry of a removed release and its placement. Returns whether its manifest could be read:
 /// if not, entries may be missing or wrong.
 pub(crate) fn read_removed_entries(dir: &Dir, take: impl FnMut(StreamEntry<'_>, Placement)) -> Result<bool, Error> {

@@ -108,7 +108,7 @@ impl Releases {
 
     /// Finds a release by its name, or by the first digits of its commit. If several were made from the commit, it is
     /// the good one that was live last.
-    fn named(&self, name: &ReleaseName, live: Option<&ReleaseId>) -> Result<&Record, Error> {
+    pub(crate) fn named(&self, name: &ReleaseName, live: Option<&ReleaseId>) -> Result<&Record, Error> {
         let by_id = name.id().map(|id| self.known(&id));
         let Some(digits) = name.commit().filter(|_| !matches!(by_id, Some(Ok(_)))) else {
             return by_id.unwrap_or_else(|| Err(ReleaseError::UnknownCommit(name.clone()).into()));

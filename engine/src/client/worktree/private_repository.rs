@@ -14,6 +14,7 @@ use crate::disk::Dir;
 use crate::error::{Error, SourceError};
 use crate::path::Shown;
 
+use super::modes;
 use super::private_config::private_config;
 use super::repository::Repository;
 
@@ -93,7 +94,19 @@ impl PrivateRepository<'_> {
     }
 
     /// Makes the working directory the commit. Removes all else but what a pattern of `keep` matches.
-    pub(super) fn check_out(&self, commit: &str, order: Order<'_>) -> Result<(), NoAnswer> {
+    pub(super) fn check_out(&self, commit: &str, order: Order<'_>) -> Result<(), Error> {
+        self.write_commit(commit, order).map_err(|no_answer| self.failed(no_answer))?;
+        let listed = self.ask(&modes::LISTING, order.cancel).map_err(|no_answer| self.failed(no_answer))?;
+        modes::mend(&Dir::open(&self.tree)?, &listed, order.cancel)
+    }
+
+    fn failed(&self, no_answer: NoAnswer) -> Error {
+        let directory = self.tree.display().to_string();
+        no_answer.into_error(|reason| SourceError::CheckoutFailed { directory, reason }.into())
+    }
+
+    /// Lets git write what differs from the commit, and remove what it does not know.
+    fn write_commit(&self, commit: &str, order: Order<'_>) -> Result<(), NoAnswer> {
         let change = || {
             let command = git::change(&self.path(), &self.tree, order.lock);
             command.map_err(|error| NoAnswer::Failed(error.to_string()))
@@ -129,10 +142,7 @@ impl PrivateRepository<'_> {
                 continue;
             }
             let found = self.ask(&["ls-files", "-z", "--", &format!(":(attr:filter={name})")], cancel);
-            let failed = |reason| {
-                Error::from(SourceError::CheckoutFailed { directory: self.tree.display().to_string(), reason })
-            };
-            let found = found.map_err(|no_answer| no_answer.into_error(failed))?;
+            let found = found.map_err(|no_answer| self.failed(no_answer))?;
             if let Some(path) = found.split(|&byte| byte == 0).find(|path| !path.is_empty()) {
                 let (path, name) = (Shown(path).to_string(), name.to_owned());
                 return Err(SourceError::FilterMissing { path, name }.into());

@@ -102,7 +102,7 @@ impl Walk<'_> {
         let private = PrivateRepository { home: &modules, name, tree: tree.clone() };
         let config = from.config(self.order.cancel).map_err(failed)?;
         private.prepare(from, &config, commit, b"")?;
-        private.check_out(commit, self.order).map_err(failed)?;
+        private.check_out(commit, self.order)?;
         private.check_filters(&FilterConfig::of(&config), self.order.cancel)?;
         self.check_out(&private, from, level + 1)
     }

@@ -43,6 +43,12 @@ impl RunAs {
     }
 }
 
+/// Returns the words before `sh` that run it as another user, in its home, with a blank at the end. The second value is the
+/// beginning of the script. Refuses a name that a shell would interpret.
+pub fn sudo_words(user: &str) -> Result<(String, &'static str), Error> {
+    RunAs::new(user, None).map(|run_as| (run_as.command(), GO_HOME))
+}
+
 /// The script goes to the home of the user that runs it: the login directory of another user may be closed to it.
 pub(super) const GO_HOME: &str = "cd 2>&-||cd /;";
 

@@ -181,6 +181,8 @@ pub(crate) struct DeployDone {
     pub(crate) making: MakingReport,
     /// Removed releases.
     pub(crate) removed: Vec<ReleaseId>,
+    /// The hooks of the server that would run, for a dry run.
+    pub(crate) hooks: Vec<String>,
     /// The edits of the live release, if its manifest is the one that was asked for.
     pub(crate) edited: Option<Differences>,
     /// Warnings for the user.
@@ -201,6 +203,7 @@ impl DeployDone {
             changes: ChangesReport::default(),
             making: MakingReport::default(),
             removed: Vec::new(),
+            hooks: Vec::new(),
             edited: None,
             warnings: Vec::new(),
             holding: None,

@@ -106,7 +106,10 @@ pub(crate) enum Request {
     /// Make a release.
     Deploy(DeployBegin),
     /// List the releases.
-    Releases,
+    Releases {
+        /// Whether to list removed ones too.
+        all: bool,
+    },
     /// Report the state of the deploy path, and compare the releases with their manifests.
     Status(Option<CheckDepth>),
     /// Point `current` at a release.
@@ -191,7 +194,7 @@ impl Request {
         match self {
             Request::Setup => "setup",
             Request::Deploy(_) => "deploy",
-            Request::Releases => "releases",
+            Request::Releases { .. } => "releases",
             Request::Status(_) => "status",
             Request::Switch { .. } => "switch",
             Request::Rollback { .. } => "rollback",
