@@ -209,6 +209,48 @@ fn a_name_that_was_added_to_the_live_release_is_told_and_nothing_is_made_anew() 
 }
 
 #[test]
+fn a_deploy_of_another_source_names_the_edits_that_it_leaves() {
+    for edit in EDITS {
+        let site = site();
+        let one = deploy_version(&site, "one", &[]);
+        edit.apply(&site.release(&one).join("wp/plugin.php"));
+        site.write("version", "two");
+        for flags in [&["--dry-run"][..], &[]] {
+            let report = site.deploy(flags);
+            let expected = (vec![one.clone()], vec![format!("wp/plugin.php {}", edit.kind())]);
+            assert_eq!(group(&report["edited"]), expected);
+            assert_warned(&report, "The new release has the content of the source");
+        }
+        let right = fs::read_to_string(site.current("wp/plugin.php")).unwrap();
+        assert_eq!(right, "<?php // version 1\n");
+    }
+}
+
+#[test]
+fn a_deploy_of_another_source_is_silent_about_names_that_were_added() {
+    let site = site();
+    deploy_version(&site, "one", &[]);
+    fs::write(site.current("wp/error_log"), "trouble").unwrap();
+    site.write("version", "two");
+    let report = site.deploy(&[]);
+    assert_eq!((&report["edited"], &report["warnings"]), (&Value::Null, &Value::Array(Vec::new())));
+}
+
+#[test]
+fn a_rollback_to_a_release_with_added_names_warns() {
+    let site = site();
+    let one = deploy_version(&site, "one", &[]);
+    fs::write(site.current("wp/error_log"), "trouble").unwrap();
+    deploy_version(&site, "two", &[]);
+    let report = site.succeed(&["rollback"]);
+    assert_eq!(site.live(), Some(one.clone()));
+    assert_warned(&report, "`wp/error_log` (added)");
+    deploy_version(&site, "three", &[]);
+    assert_warned(&site.succeed(&["switch", &one]), "`wp/error_log` (added)");
+    site.cutover(&["status", "--check"]).failed(4, &["not what was deployed", "`copy_paths`"]);
+}
+
+#[test]
 fn a_status_names_the_edits_and_ends_with_4() {
     for edit in EDITS {
         let site = site();
@@ -221,13 +263,18 @@ fn a_status_names_the_edits_and_ends_with_4() {
 
         edit.apply(&site.release(&two).join("wp/plugin.php"));
         let told = site.cutover(&["status", "--check"]);
-        told.failed(4, &["not what was deployed", "Hint: "]);
+        told.failed(4, &["not what was deployed", "makes the live release anew"]);
         let differences = told.json["comparison"]["differences"].as_array().unwrap();
         let expected = if edit.hits_others() { vec![one, two] } else { vec![two] };
         assert_eq!(differences.len(), 1, "{differences:?}");
         assert_eq!(group(&differences[0]), (expected, vec![format!("wp/plugin.php {}", edit.kind())]));
         site.succeed(&["status"]);
     }
+    let site = site();
+    let one = deploy_version(&site, "one", &[]);
+    deploy_version(&site, "two", &[]);
+    Edit::Replace.apply(&site.release(&one).join("wp/plugin.php"));
+    site.cutover(&["status", "--check"]).failed(4, &[&one, "deploy their source instead"]);
 }
 
 #[test]
@@ -300,7 +347,7 @@ fn what_a_hook_adds_and_replaces_is_no_difference_later() {
     assert_eq!(site.live(), Some(one));
     site.succeed(&["switch", &two]);
     fs::write(site.current("wp/made"), "changed").unwrap();
-    site.cutover(&["status", "--check"]).failed(4, &["not what was deployed"]);
+    site.cutover(&["status", "--check"]).failed(4, &["not what was deployed", "`copy_paths`"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use engine::StatusCheck;
 use engine::error::Kind;
 use engine::release::ReleaseId;
-use engine::report::{ComparisonReport, Differences, ReleaseReport, StatusReport};
+use engine::report::{ComparisonReport, DifferenceKind, Differences, ReleaseReport, StatusReport};
 
 use crate::args::StatusArgs;
 use crate::color::Palette;
@@ -73,7 +73,7 @@ impl Report for StatusReport {
     }
 
     fn failure(&self) -> Option<Failure> {
-        failure(&self.comparison.as_ref()?.differences)
+        failure(&self.comparison.as_ref()?.differences, self.live.as_ref().map(|live| &live.id))
     }
 }
 
@@ -91,14 +91,23 @@ fn add_comparison(block: &mut Block, comparison: &ComparisonReport) {
 }
 
 /// Returns the failure for releases that differ from what was deployed.
-fn failure(differences: &[Differences]) -> Option<Failure> {
+fn failure(differences: &[Differences], live: Option<&ReleaseId>) -> Option<Failure> {
     let releases: BTreeSet<&ReleaseId> = differences.iter().flat_map(|group| &group.releases).collect();
     let subject = match releases.into_iter().collect::<Vec<_>>()[..] {
         [] => return None,
         [id] => format!("Release {id} is"),
         ref several => format!("{} releases are", several.len()),
     };
-    let hint = "`cutover deploy` makes the live release anew from its source, and names what was changed";
+    let is_edited =
+        |group: &&Differences| group.paths.iter().any(|difference| difference.kind != DifferenceKind::Added);
+    let edited: Vec<&Differences> = differences.iter().filter(is_edited).collect();
+    let hint = if edited.is_empty() {
+        "Names that the application adds belong to `copy_paths` or to `shared/`"
+    } else if edited.iter().any(|group| live.is_some_and(|live| group.releases.contains(live))) {
+        "`cutover deploy` makes the live release anew from its source, and names what was changed"
+    } else {
+        "The live release is not among them. A rollback to the others needs `--force`, so deploy their source instead"
+    };
     Some(
         Failure { kind: Kind::Damage, ..Failure::usage(format!("{subject} not what was deployed")).hint(hint) }
             .reported(),

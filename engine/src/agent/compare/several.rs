@@ -126,12 +126,13 @@ impl Compared {
         self.differences.iter().filter(move |differences| differences.releases.contains(id))
     }
 
-    /// Fails if a release differs from its manifest, or could not be compared.
+    /// Fails if a release differs from its manifest in more than added names, or could not be compared. Many applications
+    /// write files beside their own, and a way back must be open to them.
     pub(crate) fn refuse(&mut self, id: &ReleaseId) -> Result<(), Error> {
         if let Some(at) = self.failed.iter().position(|(failed, _)| failed == id) {
             return Err(self.failed.swap_remove(at).1);
         }
-        error_of(self, id).map_or(Ok(()), Err)
+        if self.edited.contains(id) { Err(error_of(self, id)) } else { Ok(()) }
     }
 
     /// Returns a warning for each group of differences, and for each release that could not be compared.
@@ -154,12 +155,9 @@ impl Compared {
     }
 }
 
-/// Returns the error for a release that differs from its manifest, if it does.
-fn error_of(compared: &Compared, id: &ReleaseId) -> Option<Error> {
+/// Returns the error for a release that differs from its manifest.
+fn error_of(compared: &Compared, id: &ReleaseId) -> Error {
     let total = compared.of(id).map(|differences| differences.total).sum();
-    if total == 0 {
-        return None;
-    }
     let part = |differences: &Differences| {
         let others: Vec<&str> =
             differences.releases.iter().filter(|&other| other != id).map(ReleaseId::as_str).collect();
@@ -169,7 +167,7 @@ fn error_of(compared: &Compared, id: &ReleaseId) -> Option<Error> {
         }
     };
     let source = NamedDifferences(compared.of(id).map(part).collect::<Vec<_>>().join("; "));
-    Some(DamageError::Edited { id: id.clone(), total, source }.into())
+    DamageError::Edited { id: id.clone(), total, source }.into()
 }
 
 /// Returns a warning for differences.

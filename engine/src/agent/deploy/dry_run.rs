@@ -42,8 +42,7 @@ fn answer_with_site(
     let live = layout.current.live()?;
     let edited = match unchanged(order, layout, &releases, live.as_ref(), look)? {
         Unchanged::Yes(done) => return Ok(*done),
-        Unchanged::Edited(edited) => Some(edited),
-        Unchanged::No => None,
+        Unchanged::No(edited) => edited,
     };
     let base = Base::choose(conversation, order, layout, &releases, live.as_ref())?;
     let tree = receive(conversation, order, Some(layout), holding(layout, &releases), base.as_ref())?;

@@ -110,8 +110,7 @@ fn deploy_held(
     let live = site.layout.current.live()?;
     let edited = match unchanged(order, &site.layout, &site.releases, live.as_ref(), look)? {
         Unchanged::Yes(done) => return Ok(*done),
-        Unchanged::Edited(edited) => Some(edited),
-        Unchanged::No => None,
+        Unchanged::No(edited) => edited,
     };
     let base = Base::choose(conversation, order, &site.layout, &site.releases, live.as_ref())?;
     let held = holding(&site.layout, &site.releases);

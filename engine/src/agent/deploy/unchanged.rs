@@ -20,10 +20,8 @@ use super::ready::holding;
 pub(super) enum Unchanged {
     /// It is.
     Yes(Box<DeployDone>),
-    /// It was made of the same source, and then changed on the server.
-    Edited(Differences),
-    /// It is not.
-    No,
+    /// It is not. These are the edits of the live release, which the next release does not have.
+    No(Option<Differences>),
 }
 
 /// Tells whether the live release already has the content and the links that were asked for. Names that were added to
@@ -36,22 +34,20 @@ pub(super) fn unchanged(
     look: Option<Look>,
 ) -> Result<Unchanged, Error> {
     let Some(record) = live.and_then(|live| releases.find(live)) else {
-        return Ok(Unchanged::No);
+        return Ok(Unchanged::No(None));
     };
-    if !is_made_of(order, layout, record)? {
-        return Ok(Unchanged::No);
-    }
+    let is_made_of_it = is_made_of(order, layout, record)?;
     let compared = compare_live(layout, record, look)?;
     if !compared.failed.is_empty() {
         // If the manifest cannot be read, the release is made anew.
-        return Ok(Unchanged::No);
+        return Ok(Unchanged::No(None));
     }
     let mut done = DeployDone::of(DeployState::Unchanged);
     done.warnings = compared.warnings();
     let is_edited = !compared.edited.is_empty();
     done.edited = compared.differences.into_iter().next();
-    if let Some(edited) = done.edited.take_if(|_| is_edited) {
-        return Ok(Unchanged::Edited(edited));
+    if is_edited || !is_made_of_it {
+        return Ok(Unchanged::No(done.edited.filter(|_| is_edited)));
     }
     done.holding = order.unless_believed(holding(layout, releases));
     done.release = Some(record.id.clone());
