@@ -124,7 +124,7 @@ fn a_run_by_hand_has_a_journal_with_its_head_and_its_end() {
     let runs = runs(&site);
     let of = |run: &Value| (text(&run["verb"]), run["previous"].clone(), run["live"].clone(), run["error"].clone());
     let switched = ("switch".to_owned(), json!(live), json!("2"), json!(null));
-    let ran = ("hook".to_owned(), json!(live), json!(live), json!(null));
+    let ran = ("hooks run".to_owned(), json!(live), json!(live), json!(null));
     assert_eq!([of(&runs[0]), of(&runs[1])], [switched, ran]);
 }
 

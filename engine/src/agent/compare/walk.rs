@@ -275,14 +275,13 @@ impl Walk<'_> {
             let object = self.comparer.store.stat(ObjectName { key: file.key, copy: placement.copy })?;
             Ok(object.is_some_and(|object| (object.inode, object.device) == (stat.inode, stat.device)))
         };
-        // A repair replaces an object and its files.
-        if stat.device != self.root.device || (known.is_some() && !is_original && !is_object()?) {
+        // A repair replaces an object and its files. On an overlay, files have the device of their layer.
+        let is_elsewhere = stat.device != self.root.device;
+        if (is_elsewhere || (known.is_some() && !is_original)) && !is_object()? {
             let is_like = stat.size == file.size && stat.has_mtime(placement.second) && self.has_owner(stat);
             // A deploy path that was restored from a backup may have lost its hardlinks: then the content decides.
-            let is_restored = is_like
-                && stat.mode == u32::from(file.key.mode)
-                && stat.device == self.root.device
-                && self.has_content(dir, named.name, file, stat)?;
+            let is_restored =
+                is_like && stat.mode == u32::from(file.key.mode) && self.has_content(dir, named.name, file, stat)?;
             return Ok((!is_restored).then_some(DifferenceKind::Replaced));
         }
         let kind = if stat.size != file.size || !stat.has_mtime(placement.second) {
