@@ -105,7 +105,7 @@ fn help_lists_the_verbs_and_the_exit_codes() {
       log       List the runs on the server, or show what one of them did
       exec      Run a command on the server, in the live release
       shared    List, put, get and edit files in `shared/`
-      hooks     Show the hooks and checks of a stage
+      hooks     List the hooks and checks of a stage, or run a hook
       help      Print this message or the help of the given subcommand(s)
 
     Options:
@@ -161,12 +161,12 @@ fn help_lists_the_verbs_and_the_exit_codes() {
 
     Exit codes:
       0    done, or nothing had to change
-      1    refused, or failed in a way that you can mend
+      1    refused, or failed for a reason that you can remove
       2    wrong usage or configuration
       3    the line or the server failed; trying again is safe
-      4    damage was found
-      5    another deploy is at work
-      6    reserved
+      4    a release was changed on the server, or is damaged
+      5    another run has the lock, or somebody keeps deploys out
+      6    a hook or a check failed, or nobody confirmed the release in time
       130  interrupted (143 by SIGTERM or SIGHUP)
       255  a fault in Cutover
     ");
@@ -945,7 +945,7 @@ fn a_shared_file_that_is_missing_is_named() {
     Connected in [SECONDS]
     Scanned 2 files, 25 B in [SECONDS]
     Error: The shared path `[DIR]/srv/shop/shared/.env` does not exist
-    Hint: Put it at `[DIR]/srv/shop/shared/.env` on the server and deploy again
+    Hint: Put it at `[DIR]/srv/shop/shared/.env` on the server and deploy again; the verb `shared push` copies a file there
     Nothing was deployed yet.
     ");
 }
@@ -1007,7 +1007,7 @@ fn a_rollback_without_an_earlier_release_is_refused() {
     $ cutover rollback
     [exit 1]
     [stderr]
-    Error: No release was live before this one, so there is nothing to roll back to
+    Error: No release was live before, so there is nothing to roll back to
     Hint: `cutover switch ID` goes to any other release; see `cutover releases`
     The site still serves release 1.
     ");
@@ -1064,7 +1064,7 @@ fn a_deploy_path_that_is_locked_names_who_holds_it() {
     Connected in [SECONDS]
     Scanned 2 files, 29 B in [SECONDS]
     Error: Another deploy is at work: bert@laptop since [TIME]: deploy (process [PID])
-    Hint: Wait until it is done, then run the command again, or run it with `--lock-wait`, which waits
+    Hint: Run the command again when that is done, or with `--lock-wait`, which waits for it
     The site still serves release 1.
     ");
     assert_snapshot!(shop.run("status"), @r"

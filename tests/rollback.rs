@@ -46,7 +46,7 @@ fn each_rollback_goes_one_further_back_and_never_to_a_release_that_was_rolled_ba
     site.succeed(&["rollback"]);
     assert_eq!(version(&site), "A");
     let returns = format!("Hint: `--forward` returns to release {b}, which the last rollback left");
-    site.refused(&["rollback"], 1, &["No release was live before this one", &returns]);
+    site.refused(&["rollback"], 1, &["No release was live before, so", &returns]);
     let status = site.succeed(&["status"]);
     assert_eq!((&status["rollback"], &status["forward"]), (&json!(null), &json!(b)));
     site.succeed(&["rollback", "--forward"]);
@@ -240,19 +240,20 @@ fn a_rollback_asks_before_it_leaves_migrations() {
     let [a, b, c] = ["A", "B", "C"].map(|name| deploy(&site, name));
     note_migrations(&site, &c, &["migrate", "seed"]);
     note_migrations(&site, &b, &["migrate"]);
-    let said = |to: &str, ran: &str| format!("A rollback to release {to} undoes no migration, and {ran} ran since");
+    let said =
+        |to: &str, ran: &str| format!("A rollback to release {to} does not undo migrations that ran since: {ran}");
     let of_c = format!("`migrate`, `seed` of release {c}");
     site.refused(&["rollback"], 1, &[&said(&b, &of_c), "run the command again with `--yes`"]);
     let both = format!("{of_c}, `migrate` of release {b}");
     site.refused(&["rollback", &a], 1, &[&said(&a, &both)]);
     let report = site.succeed(&["rollback", "--yes"]);
-    let warned = format!("The switch to release {b} undoes no migration: {of_c} ran");
+    let warned = format!("The switch to release {b} does not undo migrations that ran since: {of_c}");
     assert_eq!((&report["warnings"], version(&site)), (&json!([warned]), "B".into()));
     // The way forward leaves none. A switch warns and asks nothing.
     assert_eq!(site.succeed(&["rollback", "--forward"])["warnings"], json!([]));
     assert_eq!(site.succeed(&["switch", &b])["warnings"], json!([warned]));
     let both = format!("`migrate` of release {b}, {of_c}");
-    let warned = format!("The switch to release {a} undoes no migration: {both} ran");
+    let warned = format!("The switch to release {a} does not undo migrations that ran since: {both}");
     assert_eq!(site.succeed(&["switch", &a])["warnings"], json!([warned]));
 }
 
@@ -276,7 +277,7 @@ fn on_a_terminal_the_answer_decides() {
     let [a, b] = ["A", "B"].map(|name| deploy(&site, name));
     note_migrations(&site, &b, &["migrate"]);
     let question =
-        format!("A rollback to release {a} undoes no migration, and `migrate` of release {b} ran since. Go on?");
+        format!("A rollback to release {a} does not undo migrations that ran since: `migrate` of release {b}. Go on?");
     for (typed, code, expected) in [("n\n", 1, "B"), ("\n", 1, "B"), ("y\n", 0, "A")] {
         let ran = on_terminal(&site, &["rollback"], typed);
         assert!(ran.stderr.contains(&question), "{}", ran.stderr);

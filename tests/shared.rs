@@ -363,8 +363,8 @@ fn a_shared_file_is_pushed_and_pulled_and_no_value_is_printed() {
     // Without a terminal nobody can be asked.
     let ran = site.cutover(&["shared", "push", env, ".env"]);
     ran.failed(
-        2,
-        &["shared/.env: 2 lines added, 1 removed", "Nobody can be asked here: Replace `shared/.env`", "`--yes`"],
+        1,
+        &["shared/.env: 2 lines added, 1 removed", "There is no terminal to ask on: Replace `shared/.env`", "`--yes`"],
     );
     assert!(!ran.stderr.contains("hunter"), "{}", ran.stderr);
     assert_eq!(read(site.current(".env")), "KEY=old\nSECRET=hunter2\n");

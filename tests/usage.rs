@@ -264,7 +264,7 @@ fn a_release_is_no_stage_and_a_stage_no_release() {
         &Place::new(),
         "switch shop",
         "Error: No release to switch to is named\n\
-         Hint: Name one release as `cutover releases shop` lists them: its name begins with a digit\n\
+         Hint: Name one of those that `cutover releases shop` lists\n\
          Nothing was switched.\n",
     );
     check(
@@ -336,7 +336,7 @@ Verbs:
   log       List the runs on the server, or show what one of them did
   exec      Run a command on the server, in the live release
   shared    List, put, get and edit files in `shared/`
-  hooks     Show the hooks and checks of a stage
+  hooks     List the hooks and checks of a stage, or run a hook
   help      Print this message or the help of the given subcommand(s)
 
 Options:

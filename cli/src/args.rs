@@ -42,12 +42,12 @@ Examples:
 
 Exit codes:
   0    done, or nothing had to change
-  1    refused, or failed in a way that you can mend
+  1    refused, or failed for a reason that you can remove
   2    wrong usage or configuration
   3    the line or the server failed; trying again is safe
-  4    damage was found
-  5    another deploy is at work
-  6    reserved
+  4    a release was changed on the server, or is damaged
+  5    another run has the lock, or somebody keeps deploys out
+  6    a hook or a check failed, or nobody confirmed the release in time
   130  interrupted (143 by SIGTERM or SIGHUP)
   255  a fault in Cutover",
     subcommand_value_name = "VERB",
@@ -236,7 +236,7 @@ Examples:
   cutover shared pull production .env -
   cutover shared edit production .env")]
     Shared(SharedArgs),
-    /// Show the hooks and checks of a stage
+    /// List the hooks and checks of a stage, or run a hook
     Hooks(HooksArgs),
     /// The server's side; the client starts it
     #[command(hide = true)]

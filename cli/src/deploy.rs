@@ -89,7 +89,12 @@ fn headline(report: &DeployReport) -> String {
     match (report.state, report.dry_run) {
         (DeployState::Live, true) => format!("Dry run: nothing was changed. A deploy would make {name} live"),
         (DeployState::Ready, true) => format!("Dry run: nothing was changed. A deploy would make {name} ready"),
-        (DeployState::Unchanged, true) => "Dry run: a deploy would change nothing".to_owned(),
+        (DeployState::Unchanged, true) if report.hooks.is_empty() => {
+            "Dry run: a deploy would change nothing".to_owned()
+        }
+        (DeployState::Unchanged, true) => {
+            "Dry run: a deploy would change nothing, unless the hooks of its build change the source".to_owned()
+        }
         (DeployState::Unchanged, false) => format!("Nothing changed: {name} is live"),
         (DeployState::Ready, false) => format!("Release {} is ready", id.unwrap_or_default()),
         (DeployState::Live, false) => {
@@ -107,6 +112,7 @@ fn phases(seconds: &report::Seconds) -> Option<String> {
         ("upload", seconds.upload),
         ("assemble", seconds.assemble),
         ("sync", seconds.sync),
+        ("hooks", seconds.hooks),
         ("switch", seconds.switch),
         ("cleanup", seconds.cleanup),
     ];
@@ -236,11 +242,18 @@ Release 20260325140000 is live; it replaces 20260325120000
 
     #[test]
     fn the_summary_has_the_time_of_each_phase_that_can_be_seen() {
-        let seconds =
-            Seconds { connect: 0.31, scan: 0.24, upload: 12.06, assemble: 0.04, sync: 0.051, ..Seconds::default() };
+        let seconds = Seconds {
+            connect: 0.31,
+            scan: 0.24,
+            upload: 12.06,
+            assemble: 0.04,
+            sync: 0.051,
+            hooks: 7.0,
+            ..Seconds::default()
+        };
         let text = DeployReport { seconds, ..report() }.text(Palette::plain(), false);
         let line = text.lines().last().unwrap();
-        assert_eq!(line, "  phases   connect 0.3 s, scan 0.2 s, upload 12.1 s, sync 0.1 s");
+        assert_eq!(line, "  phases   connect 0.3 s, scan 0.2 s, upload 12.1 s, sync 0.1 s, hooks 7.0 s");
     }
 
     #[test]
@@ -281,7 +294,10 @@ Release 20260325140000 is live; it replaces 20260325120000
         check(DeployState::Live, true, None, "Dry run: nothing was changed. A deploy would make a new release live");
         check(DeployState::Live, true, Some("7"), "Dry run: nothing was changed. A deploy would make release 7 live");
         check(DeployState::Ready, true, None, "Dry run: nothing was changed. A deploy would make a new release ready");
-        check(DeployState::Unchanged, true, Some("7"), "Dry run: a deploy would change nothing");
+        let unless = "Dry run: a deploy would change nothing, unless the hooks of its build change the source";
+        check(DeployState::Unchanged, true, Some("7"), unless);
+        let without = DeployReport { state: DeployState::Unchanged, dry_run: true, hooks: Vec::new(), ..report() };
+        assert_eq!(headline(&without), "Dry run: a deploy would change nothing");
         check(DeployState::Unchanged, false, Some("7"), "Nothing changed: release 7 is live");
         check(DeployState::Ready, false, Some("7"), "Release 7 is ready");
     }

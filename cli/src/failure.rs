@@ -217,7 +217,9 @@ fn live_line(live: &LiveNow, kind: Kind, status_command: &str) -> String {
         (LiveNow::Switched(id), _) => format!("The site now serves release {id}."),
         (LiveNow::Nothing, _) => "Nothing was deployed yet.".to_owned(),
         (LiveNow::Unchanged, _) => "Nothing was switched.".to_owned(),
-        (LiveNow::Unknown, Kind::Line) => format!("The connection was lost during the switch: {see}"),
+        (LiveNow::Unknown, Kind::Line) => {
+            format!("The connection was lost, and the switch may or may not have happened: {see}")
+        }
         (LiveNow::Unknown, _) => format!("The switch may or may not have happened: {see}"),
     }
 }
@@ -227,12 +229,14 @@ pub(crate) fn ended_at_once(status_command: &str) -> String {
     live_line(&LiveNow::Unknown, Kind::Interrupted, status_command)
 }
 
-/// Completes each `cutover VERB …` between backticks with a place, unless it has flags of its own.
+/// Completes each `cutover VERB …` between backticks with a place, before its own flags. A command that has the words
+/// of another command behind `--` is an example, and stays.
 pub(crate) fn at_place(text: &str, place: &str) -> String {
     // The parts between backticks have odd numbers.
     let parts = text.split('`').enumerate().map(|(at, part)| {
-        let is_command = at % 2 == 1 && part.starts_with("cutover ") && !part.contains(" -");
-        if is_command { format!("{part}{place}") } else { part.to_owned() }
+        let is_command = at % 2 == 1 && part.starts_with("cutover ") && !part.contains(" -- ");
+        let (words, flags) = part.split_at(part.find(" -").unwrap_or(part.len()));
+        if is_command { format!("{words}{place}{flags}") } else { part.to_owned() }
     });
     parts.collect::<Vec<String>>().join("`")
 }
@@ -322,7 +326,8 @@ mod tests {
         check(LiveNow::Switched(id), Kind::Interrupted, "The site now serves release 20260227093000.");
         check(LiveNow::Nothing, Kind::Refused, "Nothing was deployed yet.");
         check(LiveNow::Unchanged, Kind::Line, "Nothing was switched.");
-        let lost = "The connection was lost during the switch: run `cutover status shop` to see what is live.";
+        let lost = "The connection was lost, and the switch may or may not have happened: run `cutover status shop` to \
+                    see what is live.";
         check(LiveNow::Unknown, Kind::Line, lost);
         let left = "The switch may or may not have happened: run `cutover status shop` to see what is live.";
         check(LiveNow::Unknown, Kind::Interrupted, left);
@@ -359,6 +364,8 @@ mod tests {
         check("See `cutover releases`", "See `cutover releases shop -F a`");
         check("`cutover switch ID` goes, see `x`", "`cutover switch ID shop -F a` goes, see `x`");
         check("cutover releases, `keep_releases`", "cutover releases, `keep_releases`");
+        check("`cutover rollback --pass-lock`", "`cutover rollback shop -F a --pass-lock`");
+        check("`cutover exec STAGE -- ls`", "`cutover exec STAGE -- ls`");
     }
 
     #[test]

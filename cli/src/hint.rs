@@ -52,12 +52,12 @@ fn of_hook(hint: &HookHint) -> String {
     let hint = match hint {
         HookHint::RunHook { name } => {
             return format!(
-                "Read its output above, mend the command, and run it: `cutover hooks run {}`",
+                "Read its output above, correct the command, and run it: `cutover hooks run {}`",
                 quoted(name)
             );
         }
-        HookHint::SeeOutput => "Read its output above, mend the command, and run this again",
-        HookHint::MendKeys => "Mend its `cwd` or `shell`, and run this again",
+        HookHint::SeeOutput => "Read its output above, correct the command, and run this again",
+        HookHint::MendKeys => "Correct its `cwd` or `shell`, and run this again",
         HookHint::AllowMoreTime => {
             "Raise `confirm` if the hooks and checks after the switch take longer, or find out why this machine was cut off"
         }
@@ -177,7 +177,9 @@ fn of_site(hint: &SiteHint) -> String {
             format!("Make it on the server, `mkdir -p {}`, and run the command again", quoted(path))
         }
         SiteHint::MoveAway { path } => format!("Move `{path}` away and run the command again"),
-        SiteHint::PutShared { path } => format!("Put it at `{path}` on the server and deploy again"),
+        SiteHint::PutShared { path } => {
+            format!("Put it at `{path}` on the server and deploy again; the verb `shared push` copies a file there")
+        },
         SiteHint::LeaveOutShared { path } => format!(
             "Leave it out of the release with a line `/{path}` in `.deployignore`. The server uses the one in `shared/`"
         ),
@@ -235,9 +237,7 @@ fn of_release(hint: &ReleaseHint) -> String {
         ReleaseHint::NameLaterDay => "Name a later day, or leave `--until` out: the pin then has no end",
         ReleaseHint::SeeRuns => "See `cutover log` for the runs that have one; the oldest ones are removed",
         ReleaseHint::DeployFirst => "Deploy first: each run that changes something has one",
-        ReleaseHint::Wait => {
-            "Wait until it is done, then run the command again, or run it with `--lock-wait`, which waits"
-        }
+        ReleaseHint::Wait => "Run the command again when that is done, or with `--lock-wait`, which waits for it",
         ReleaseHint::WaitLonger => {
             "Run the command again, with a longer `--lock-wait`. `cutover lock status` shows who is at work"
         }
@@ -268,7 +268,7 @@ fn of_damage(hint: &DamageHint) -> String {
         DamageHint::UseOtherRelease => "Switch to another release, or deploy again".into(),
         DamageHint::MoveAway { path } => format!("Move `{path}` away and deploy again"),
         DamageHint::LeaveEdited { id } => format!(
-            "Deploy the source of release {id} again. To switch to the release as it is now, add `--force`"
+            "Deploy the source of release {id} again, or go to the release as it is now with `--force`"
         ),
         DamageHint::KeepHooksFromEditing => {
             "Let the hook make new files, list the files in `copy_paths`, or set `link = \"reflink\"`. To accept the edits in \

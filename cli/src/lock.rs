@@ -39,7 +39,7 @@ impl Report for LockReport {
     fn text(&self, palette: Palette, _: bool) -> String {
         let headline = match (&self.manual_lock, &self.lock) {
             (Some(_), _) => "is locked",
-            (None, Some(_)) => "is not locked, and a deploy is at work",
+            (None, Some(_)) => "is in use",
             (None, None) => "is not locked",
         };
         let mut block = Block::default();
@@ -110,7 +110,7 @@ mod tests {
         check(
             None,
             Some(holder()),
-            "/srv/shop is not locked, and a deploy is at work\n  at work  bert@ci since 2026-03-25 14:00:00Z: deploy \
+            "/srv/shop is in use\n  at work  bert@ci since 2026-03-25 14:00:00Z: deploy \
              (process 7), https://ci.example.com/7\n",
         );
         check(Some(held()), None, "/srv/shop is locked\n  by  anna@laptop since 2026-03-25 14:00:00Z: freeze\n");

@@ -47,7 +47,9 @@ pub(crate) fn confirm(question: &str, is_answered: bool) -> Result<(), Failure> 
         return Ok(());
     }
     if !can_ask() {
-        return Err(Failure::usage(format!("Nobody can be asked here: {question}")).hint("`--yes` answers it"));
+        let refused =
+            Failure { kind: Kind::Refused, ..Failure::usage(format!("There is no terminal to ask on: {question}")) };
+        return Err(refused.hint("`--yes` answers yes"));
     }
     interrupt::release();
     let mut answer = String::new();

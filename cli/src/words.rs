@@ -74,7 +74,7 @@ pub(crate) fn stage(word: Option<&str>) -> Result<Option<String>, Failure> {
 }
 
 /// The way to name a release.
-const ONE_RELEASE: &str = "Name one release as `cutover releases` lists them: its name begins with a digit";
+const ONE_RELEASE: &str = "Name one of those that `cutover releases` lists";
 
 /// Parses the words of `switch`: one release and at most one stage.
 pub(crate) fn switch(words: &[&str]) -> Result<(ReleaseId, Option<String>), Failure> {
@@ -168,7 +168,7 @@ fn sort(words: &[&str]) -> Result<(Option<String>, Vec<Side>), Failure> {
             Word::Side(side) => sides.push(side),
             Word::Stage(second) => {
                 if let Some(first) = &stage {
-                    let message = format!("`{first}` and `{second}` are both stages, and there can be one");
+                    let message = format!("Two stages are named, `{first}` and `{second}`: name one");
                     return Err(Failure::usage(message));
                 }
                 stage = Some(second);
@@ -206,7 +206,7 @@ mod tests {
         check("shop", Err("No release to switch to is named"));
         check("1 2", Err("A switch goes to one release"));
         check("live", Err("A switch goes to one release"));
-        check("shop blog", Err("`shop` and `blog` are both stages, and there can be one"));
+        check("shop blog", Err("Two stages are named, `shop` and `blog`: name one"));
         check(
             "1/../2",
             Err("`1/../2` cannot name a release: a digit, then at most 63 letters, digits, `.`, `_` or `-`"),
@@ -238,7 +238,7 @@ mod tests {
         check("1", Some("2"), Err("A rollback goes to one release"));
         check("1 2", None, Err("A rollback goes to one release"));
         check("live", None, Err("A rollback goes to one release"));
-        check("shop blog", None, Err("`shop` and `blog` are both stages, and there can be one"));
+        check("shop blog", None, Err("Two stages are named, `shop` and `blog`: name one"));
     }
 
     #[test]

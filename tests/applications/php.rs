@@ -373,12 +373,15 @@ fn a_php_application_is_deployed_migrated_rolled_back_and_returned_to_and_no_vis
     // Version 3 migrated nothing. Version 2 did.
     shop.site.succeed(&["rollback"]);
     shop.is_open(2);
-    let asked = "A rollback to release 1 undoes no migration, and `migrate` of release 2 ran since";
+    let asked = "A rollback to release 1 does not undo migrations that ran since: `migrate` of release 2";
     shop.site.refused(&["rollback"], 1, &[asked, "run the command again with `--yes`"]);
     shop.moments();
     shop.visitor.saw();
     let report = shop.site.succeed(&["rollback", "--yes"]);
-    assert_eq!(report["warnings"], json!(["The switch to release 1 undoes no migration: `migrate` of release 2 ran"]));
+    assert_eq!(
+        report["warnings"],
+        json!(["The switch to release 1 does not undo migrations that ran since: `migrate` of release 2"])
+    );
     assert_eq!(shop.moments(), whole_rollback(2, 1));
     assert_eq!(shop.visitor.saw(), [2, 1].map(|version| format!("200 {}", page(version))));
     shop.is_open(1);

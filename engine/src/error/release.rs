@@ -27,7 +27,7 @@ pub enum ReleaseError {
     #[error("There is no journal of any run yet")]
     NoRuns,
     /// No earlier release exists to go back to.
-    #[error("No release was live before this one, so there is nothing to roll back to")]
+    #[error("No release was live before, so there is nothing to roll back to")]
     NothingToRollBack {
         /// The release that the last rollback left.
         left: Option<ReleaseId>,
@@ -78,7 +78,7 @@ pub enum ReleaseError {
     #[error("No rollback led to the live release, so there is nothing to return to")]
     NothingToReturnTo,
     /// A rollback would leave releases whose migrations it does not undo.
-    #[error("A rollback to release {to} undoes no migration, and {ran} ran since")]
+    #[error("A rollback to release {to} does not undo migrations that ran since: {ran}")]
     MigrationsRan {
         /// The goal.
         to: ReleaseId,

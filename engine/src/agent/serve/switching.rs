@@ -127,8 +127,8 @@ fn warnings(releases: &Releases, record: &Record, live: Option<&ReleaseId>) -> V
     let bad = bad.filter(|_| live != Some(id));
     let bad = bad.map(|bad| format!("Release {id} was marked bad by {}: {}. The mark is gone now", bad.by, bad.reason));
     let ran = releases.migrations_since(record, live);
-    let ran =
-        (!ran.is_empty()).then(|| format!("The switch to release {id} undoes no migration: {} ran", listed(&ran)));
+    let ran = (!ran.is_empty())
+        .then(|| format!("The switch to release {id} does not undo migrations that ran since: {}", listed(&ran)));
     bad.into_iter().chain(ran).collect()
 }
 
