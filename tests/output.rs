@@ -359,7 +359,7 @@ fn help_of_status() {
               Compare the releases with what was deployed; exit code 4 if one differs
 
           --content
-              Read all files for that too
+              The same, and read all files
 
       -h, --help
               Print help (see a summary with '-h')

@@ -368,7 +368,7 @@ pub(crate) struct StatusArgs {
     /// Compare the releases with what was deployed; exit code 4 if one differs
     #[arg(long)]
     pub(crate) check: bool,
-    /// Read all files for that too
+    /// The same, and read all files
     #[arg(long)]
     pub(crate) content: bool,
 }

@@ -44,7 +44,8 @@ impl SharedCommand {
 /// `shared push`, `shared pull`, `shared edit`
 #[derive(Debug, clap::Args)]
 pub(crate) struct SharedFileArgs {
-    /// A table in cutover.toml, optional if there is only one; then the file (`-` is stdin or stdout) and the path
+    /// As in the usage: a table in cutover.toml (optional if there is only one), a local file (`-` is stdin or stdout),
+    /// and a path in `shared/`
     #[arg(value_name = "WORD", required = true, num_args = 1..=3, allow_hyphen_values = false)]
     pub(crate) words: Vec<String>,
     #[command(flatten)]
