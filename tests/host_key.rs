@@ -69,7 +69,7 @@ fn a_key_that_is_not_pinned_is_refused_with_both_fingerprints() {
     let (shown, pinned) = (place.fingerprint(&place.sshd.host_key()), place.fingerprint(&place.other_key()));
     let check = |transport: &str| {
         let words = [
-            format!("{shown}, and pinned is ssh-ed25519 {pinned}"),
+            format!("{shown}, and the pinned one is ssh-ed25519 {pinned}"),
             "put it into `host_key`".to_owned(),
             format!("`{HOST}` shows the host key "),
         ];
@@ -110,7 +110,7 @@ fn a_shared_connection_does_not_stand_in_for_the_pinned_key() {
     let at = format!("{}@{HOST}", place.user);
     run(Command::new("ssh").arg("-F").arg(&config).args(["-o", "BatchMode=yes", &at, "true"]));
     assert!(socket.exists());
-    place.setup(&[&place.other_key()], "openssh").fails(1, &["and pinned is ssh-ed25519"]);
+    place.setup(&[&place.other_key()], "openssh").fails(1, &["and the pinned one is ssh-ed25519"]);
     place.setup(&[&place.sshd.host_key()], "openssh").succeeds();
     run(Command::new("ssh").arg("-F").arg(&config).args(["-O", "exit", &at]));
 }
@@ -126,7 +126,7 @@ fn a_command_for_host_keys_is_not_asked() {
         &format!("#!/bin/sh\ntouch {}\necho '* {}'\n", proof.display(), key.trim()),
     );
     place.sshd.configure(&format!("KnownHostsCommand {}", command.display()));
-    place.setup(&[&place.other_key()], "auto").fails(1, &["and pinned is ssh-ed25519"]);
+    place.setup(&[&place.other_key()], "auto").fails(1, &["and the pinned one is ssh-ed25519"]);
     assert!(!proof.exists());
     place.setup(&[&key], "auto").succeeds();
     assert!(!proof.exists());
@@ -155,7 +155,7 @@ fn a_proxy_is_not_checked_against_the_pinned_key() {
     )
     .unwrap();
     place.setup(&[&place.sshd.host_key()], "auto").succeeds();
-    place.setup(&[&place.other_key()], "auto").fails(1, &["and pinned is ssh-ed25519"]);
+    place.setup(&[&place.other_key()], "auto").fails(1, &["and the pinned one is ssh-ed25519"]);
     fs::write(&known, "").unwrap();
     place.setup(&[&place.sshd.host_key()], "auto").fails(1, &["could not reach", "Host key verification failed"]);
 }

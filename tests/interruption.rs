@@ -87,7 +87,7 @@ fn one_deploy_at_a_time_and_the_other_is_told_who_is_at_work() {
     let host = run(&mut Command::new("hostname"));
     let holder = format!("tester@{} since 20", host.trim());
     for words in [&["deploy"][..], &["cleanup"], &["switch", "1"], &["rollback"]] {
-        other.cutover(words).failed(5, &[&holder, "Hint: Wait until it is done"]);
+        other.cutover(words).failed(5, &[&holder, "Hint: Run the command again when that is done"]);
     }
     let lock = &other.succeed(&["status"])["lock"];
     assert_eq!((&lock["who"], &lock["from"], &lock["verb"]), (&json!("tester"), &json!(host.trim()), &json!("deploy")));
@@ -113,7 +113,7 @@ fn who_removes_the_lock_file_lets_no_other_deploy_in() {
         }
         let other = line.other_client();
         other.write("version", "two");
-        other.cutover(&["deploy"]).failed(5, &["Another deploy is at work", "Hint: Wait until it is done"]);
+        other.cutover(&["deploy"]).failed(5, &["Another run is at work", "Hint: Run the command again when that is done"]);
         assert!(other.succeed(&["status"])["lock"].is_object());
     }
     line.relay.release();

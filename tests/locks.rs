@@ -88,7 +88,7 @@ fn a_wait_that_was_in_vain_ends_with_5() {
         let ran = other.cutover(words);
         ran.failed(
             5,
-            &["Another deploy is still at work after 1 s: tester@", "Hint: Run the command again, with a longer"],
+            &["Another run is still at work after 1 s: tester@", "Hint: Run the command again, with a longer"],
         );
     }
     other.cutover(&["deploy", "--lock-wait=soon"]).failed(2, &["expected a number and a unit"]);
@@ -163,7 +163,7 @@ fn a_lock_whose_times_are_an_hour_off_is_held_all_the_same() {
         let beat = format!("{{\"beat\":{:>20},", since["beat"].as_u64().unwrap());
         since.as_object_mut().unwrap().remove("beat");
         fs::write(&lock, format!("{beat}{}", &since.to_string()[1..])).unwrap();
-        other.cutover(&["deploy"]).failed(5, &["Another deploy is at work: tester@"]);
+        other.cutover(&["deploy"]).failed(5, &["Another run is at work: tester@"]);
     }
     line.relay.release();
     ended(deploy).succeeded();

@@ -1063,7 +1063,7 @@ fn a_deploy_path_that_is_locked_names_who_holds_it() {
     [stderr]
     Connected in [SECONDS]
     Scanned 2 files, 29 B in [SECONDS]
-    Error: Another deploy is at work: bert@laptop since [TIME]: deploy (process [PID])
+    Error: Another run is at work: bert@laptop since [TIME]: deploy (process [PID])
     Hint: Run the command again when that is done, or with `--lock-wait`, which waits for it
     The site still serves release 1.
     ");

@@ -153,7 +153,7 @@ fn a_stopped_agent_is_ended_after_a_minute_and_its_lock_is_taken() {
     let other = line.other_client();
     other.write("other", "client");
     // For as long as it beats, it is left alone, also by one that waits.
-    other.cutover(&["deploy", "--lock-wait=70s"]).failed(5, &["Another deploy is still at work after 1 min 10 s"]);
+    other.cutover(&["deploy", "--lock-wait=70s"]).failed(5, &["Another run is still at work after 1 min 10 s"]);
     kill_process(agent, Signal::STOP).unwrap();
     let began = Instant::now();
     let ran = other.cutover(&["deploy", "--lock-wait"]);

@@ -15,7 +15,7 @@ pub enum Kind {
     Line,
     /// Damage: 4.
     Damage,
-    /// Another deploy holds the lock: 5.
+    /// Another run holds the lock: 5.
     Locked,
     /// A hook or a check failed: 6.
     Hook,

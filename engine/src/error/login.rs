@@ -50,7 +50,7 @@ pub enum LoginError {
         file: PathBuf,
     },
     /// The server shows none of the pinned keys.
-    #[error("`{host}` shows {}, and pinned is {pinned}", shown_key(.shown.as_deref()))]
+    #[error("`{host}` shows {}, and the pinned one is {pinned}", shown_key(.shown.as_deref()))]
     HostKeyNotPinned {
         /// The name of the server.
         host: String,

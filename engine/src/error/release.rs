@@ -102,13 +102,13 @@ pub enum ReleaseError {
         reason: String,
     },
     /// Another run holds the lock.
-    #[error("Another deploy is at work: {holder}")]
+    #[error("Another run is at work: {holder}")]
     Locked {
         /// Its user, host, start and verb.
         holder: String,
     },
     /// Another run still holds the lock after the time that this one was to wait.
-    #[error("Another deploy is still at work after {}: {holder}", Span(*waited))]
+    #[error("Another run is still at work after {}: {holder}", Span(*waited))]
     StillLocked {
         /// Its user, host, start and verb.
         holder: String,
@@ -116,7 +116,7 @@ pub enum ReleaseError {
         waited: Duration,
     },
     /// The holder of the lock shows no sign of life, and cannot be ended.
-    #[error("Another deploy has the lock and has been silent for {}: {holder}. It could not be ended: {reason}", Span(*silence))]
+    #[error("Another run has the lock and has been silent for {}: {holder}. It could not be ended: {reason}", Span(*silence))]
     Stuck {
         /// Its user, host, start and verb.
         holder: String,
