@@ -113,7 +113,9 @@ fn who_removes_the_lock_file_lets_no_other_deploy_in() {
         }
         let other = line.other_client();
         other.write("version", "two");
-        other.cutover(&["deploy"]).failed(5, &["Another run is at work", "Hint: Run the command again when that is done"]);
+        other
+            .cutover(&["deploy"])
+            .failed(5, &["Another run is at work", "Hint: Run the command again when that is done"]);
         assert!(other.succeed(&["status"])["lock"].is_object());
     }
     line.relay.release();
