@@ -155,6 +155,7 @@ fn of_site(hint: &SiteHint) -> String {
         SiteHint::LogInAsOwner { owner } => format!(
             "Log in as `{owner}`, or choose a path below directories that belong to root or to the user that logs in"
         ),
+        SiteHint::EditAsOwner { owner } => format!("Edit it on the server as `{owner}`, or log in as that user"),
         SiteHint::TakeRight { path, by } => take_right(path, by),
         SiteHint::ReplaceByDirectory { path } => {
             format!("Replace `{path}` by a real directory; to keep the data elsewhere, use a bind mount")

@@ -159,6 +159,11 @@ pub enum SiteHint {
         /// The owner.
         owner: String,
     },
+    /// Change a shared file as its owner.
+    EditAsOwner {
+        /// The owner.
+        owner: String,
+    },
     /// Take write permission from others.
     TakeRight {
         /// The directory.

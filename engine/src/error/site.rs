@@ -207,7 +207,7 @@ impl SiteError {
             SiteError::SharedDeclared(path) => SiteHint::LeaveOutShared { path: path.clone() },
             SiteError::SharedConflict(path) => SiteHint::RemoveOne { path: path.clone() },
             SiteError::SharedChanged(_) => SiteHint::LookAgain,
-            SiteError::SharedOwner { owner, .. } => SiteHint::LogInAsOwner { owner: owner.clone() },
+            SiteError::SharedOwner { owner, .. } => SiteHint::EditAsOwner { owner: owner.clone() },
             SiteError::SharedNotFile(_) | SiteError::SharedTooLarge { .. } => SiteHint::CopyByHand,
             SiteError::WritableFile(_) => SiteHint::NameWritable,
             SiteError::GroupUnknown(group) => SiteHint::MakeGroup { group: group.clone() },
