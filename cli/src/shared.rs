@@ -213,7 +213,7 @@ fn run_editor(session: &Session<'_>, file: &Path) -> Result<(), Failure> {
     let refused = |message: String| Failure { kind: Kind::Refused, ..Failure::usage(message) };
     match status {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(refused(format!("The editor `{editor}` failed, {status}, and nothing was written"))),
+        Ok(status) => Err(refused(format!("The editor `{editor}` failed ({status}), and nothing was written"))),
         Err(error) => Err(refused(format!("The editor `{editor}` could not be started")).because(&error)),
     }
 }
