@@ -52,7 +52,7 @@ pub enum ReleaseError {
         lacking: usize,
         /// All its files.
         files: usize,
-        /// The commit of its source.
+        /// The commit that has its source.
         commit: Option<String>,
     },
     /// Several commits begin like this.

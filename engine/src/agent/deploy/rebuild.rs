@@ -84,7 +84,9 @@ fn refuse_lacking(record: &Record, manifest: &Manifest, lacking: &[u32]) -> Resu
     if lacking.is_empty() {
         return Ok(());
     }
-    let (id, commit) = (record.id.clone(), record.provenance.commit.clone());
+    let (id, made) = (record.id.clone(), &record.provenance);
+    // A source with changes is not what its commit has.
+    let commit = made.commit.clone().filter(|_| made.dirty == Some(false));
     let files = manifest.all_files().count();
     Err(ReleaseError::ContentGone { id, lacking: lacking.len(), files, commit }.into())
 }
