@@ -130,6 +130,18 @@ fn a_confirmation_that_comes_too_late_changes_nothing() {
 }
 
 #[test]
+fn checks_of_the_client_end_when_the_server_has_decided_without_them() {
+    let (site, before) = site_with(
+        "confirm = '2s'\n[[checks]]\nname = 'slow'\nrun = 'sleep 1000'\nfrom = 'client'\ntimeout = '1h'\n\
+         [[checks]]\nname = 'never'\nrun = 'touch RAN'\nfrom = 'client'\n",
+    );
+    let ran = site.cutover(&["deploy", "--release", "2"]);
+    ran.failed(6, &["was not confirmed within 2 s", &format!("The site still serves release {before}.")]);
+    assert!(!ran.stderr.contains("Check slow"), "{}", ran.stderr);
+    assert_eq!(site.live(), Some(before));
+}
+
+#[test]
 fn an_interruption_after_the_switch_switches_back() {
     let (site, before) = site_with(WAIT);
     let deploy = deploy_until_it_waits(&site);

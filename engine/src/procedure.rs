@@ -35,6 +35,11 @@ impl Procedure {
         self.hooks.iter().any(|hook| !hook.phase.is_local()) || !self.checks.is_empty() || self.confirm.is_some()
     }
 
+    /// Returns whether the server may leave a release that it has made live.
+    pub(crate) fn may_return(&self) -> bool {
+        self.hooks_of(HookPhase::AfterSwitch).next().is_some() || !self.checks.is_empty() || self.confirm.is_some()
+    }
+
     /// Returns whether the client has checks of its own.
     pub(crate) fn has_client_checks(&self) -> bool {
         self.checks.iter().any(|check| check.from == CheckFrom::Client)

@@ -24,6 +24,7 @@ use crate::client::delivery::Delivery;
 use crate::error::{Error, Refusal};
 use crate::event::Observer;
 use crate::live::LiveNow;
+use crate::procedure::Procedure;
 use crate::report::{DeployFailure, TrafficReport};
 use crate::threads;
 use crate::wire::bounds::TREE_BYTES_MAX;
@@ -56,6 +57,8 @@ pub(crate) struct Conversation {
     has_judged: AtomicBool,
     /// Whether the server runs hooks: after an interruption it needs time for those that follow a failure.
     has_hooks: AtomicBool,
+    /// Whether the server may leave a release that it has made live.
+    may_return: AtomicBool,
 }
 
 /// The stream to the agent, and the signs that the agent is alive.
@@ -105,7 +108,7 @@ impl Conversation {
         let flow = output.flow.clone();
         let writer = FrameWriter::new(output);
         let (sent, read) = (writer.counter(), reader.counter());
-        let answers = Answers::new(observer.clone());
+        let answers = Answers::new(observer.clone(), &cancel);
         let listener = Listener::new(observer, answers.clone());
         let out = Arc::new(Mutex::new(Some(writer)));
         threads::spawn(move || listener.listen(reader))?;
@@ -119,6 +122,7 @@ impl Conversation {
             can_switch: AtomicBool::new(false),
             has_judged: AtomicBool::new(false),
             has_hooks: AtomicBool::new(false),
+            may_return: AtomicBool::new(false),
         })
     }
 
@@ -271,7 +275,7 @@ impl Conversation {
             _ => error,
         };
         // The lock is gone with the line, so the release that was live before may not be live any more.
-        let live = match self.answers.live() {
+        let live = match self.last_word() {
             live @ (LiveNow::Switched(_) | LiveNow::Unknown) => live,
             _ => LiveNow::Unchanged,
         };
@@ -296,9 +300,28 @@ impl Conversation {
         }
     }
 
-    /// Notes whether the server runs hooks or checks.
-    pub(crate) fn note_hooks(&self, has_hooks: bool) {
-        self.has_hooks.store(has_hooks, Ordering::Relaxed);
+    /// Returns a request to stop, which is set once the agent waits for no verdict any more.
+    pub(crate) fn has_decided(&self) -> Cancel {
+        self.answers.has_decided.clone()
+    }
+
+    /// Returns the moment at which the agent said that a release is live, if it has.
+    pub(crate) fn live_at(&self) -> Option<Instant> {
+        self.answers.live_at.get().copied()
+    }
+
+    /// Notes what the server does around the switch.
+    pub(crate) fn note_procedure(&self, procedure: &Procedure) {
+        self.has_hooks.store(procedure.needs_runner(), Ordering::Relaxed);
+        self.may_return.store(procedure.may_return(), Ordering::Relaxed);
+    }
+
+    /// Returns the agent's last word on the live release. A release that the server may leave again may not be live now.
+    fn last_word(&self) -> LiveNow {
+        match self.answers.live() {
+            LiveNow::Switched(_) if self.may_return.load(Ordering::Relaxed) => LiveNow::Unknown,
+            live => live,
+        }
     }
 
     /// Fails once the user interrupted.

@@ -92,7 +92,7 @@ fn prepare<'a, 'd>(
         // The conversation begins at once: it keeps the agent alive during the scan.
         let conversation = Conversation::new(connect(&both)?, observer.clone(), cancel.clone())?;
         host.ask_for_look(&conversation)?;
-        conversation.note_hooks(host.context.procedure.needs_runner());
+        conversation.note_procedure(&host.context.procedure);
         observer.observe(Event::Ended(Phase::Connect));
         Ok((conversation, began.elapsed().as_secs_f64()))
     };
@@ -124,7 +124,8 @@ fn note_phases(seconds: &mut Seconds, outcome: &Outcome, conversation: &Conversa
         }
     }
     seconds.total = began.elapsed().as_secs_f64();
-    seconds.live = seconds.total - seconds.cleanup;
+    let until_live = conversation.live_at().map(|live_at| (live_at - began).as_secs_f64());
+    seconds.live = until_live.unwrap_or(seconds.total - seconds.cleanup);
 }
 
 fn report(

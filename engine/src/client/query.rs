@@ -40,7 +40,7 @@ pub(crate) fn ask(
 pub(crate) fn switch(connection: Connection, hello: Hello, context: &Context) -> Result<Reply, DeployFailure> {
     let conversation = Conversation::new(connection, context.observer.clone(), context.cancel.clone())?;
     conversation.note_possible_switch();
-    conversation.note_hooks(hello.procedure.needs_runner());
+    conversation.note_procedure(&hello.procedure);
     let receive = || {
         conversation.send(&ToAgent::Hello(Box::new(hello)))?;
         loop {

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use crate::cancel::Cancel;
 use crate::check::{Check, CheckFrom};
 use crate::command::{Invocation, Mask};
 use crate::error::Error;
@@ -16,29 +17,32 @@ use crate::wire::message::ToAgent;
 
 use super::conversation::Conversation;
 
-/// Runs the client's checks, and sends the verdict. Fails only if the user interrupts, the line is lost, or it was asked
-/// for before.
+/// Runs the client's checks, and sends the verdict. Ends early once the server has decided without it. Fails only if the
+/// user interrupts, the line is lost, or it was asked for before.
 pub(crate) fn give(context: &Context, conversation: &Conversation) -> Result<(), Error> {
     conversation.note_question()?;
-    let verdict = match check_all(context) {
+    let stop = conversation.has_decided();
+    let verdict = match check_all(context, &stop) {
         Ok(()) => None,
-        Err(Error::Interrupted) => return Err(Error::Interrupted),
+        // The server's next message says what it did.
+        Err(Error::Interrupted) => return context.cancel.check(),
         Err(error) => Some(Box::new(error.to_refusal().masked(&Mask::new(&context.procedure.secrets)))),
     };
     conversation.send(&ToAgent::Verdict(verdict))
 }
 
-fn check_all(context: &Context) -> Result<(), Error> {
+fn check_all(context: &Context, stop: &Cancel) -> Result<(), Error> {
     let own = context.procedure.checks.iter().filter(|check| check.from == CheckFrom::Client);
     let mut http = None;
     for check in own {
-        check_one(context, check, http.get_or_insert_with(HttpClient::with_tls))?;
+        check_one(context, check, http.get_or_insert_with(HttpClient::with_tls), stop)?;
+        stop.check()?;
         context.observer.observe(Event::Check(CheckEvent::Passed { name: check.name.clone() }));
     }
     Ok(())
 }
 
-fn check_one(context: &Context, check: &Check, http: &HttpClient) -> Result<(), Error> {
+fn check_one(context: &Context, check: &Check, http: &HttpClient, stop: &Cancel) -> Result<(), Error> {
     let mask = Mask::new(&context.procedure.secrets);
     let name = || check.name.clone();
     let on_failed_try = |failed: &FailedTry<'_>| {
@@ -49,8 +53,8 @@ fn check_one(context: &Context, check: &Check, http: &HttpClient) -> Result<(), 
     let on_line = |text| context.observer.observe(Event::Hook(HookEvent::Line { name: name(), text }));
     let run_command = |command: &Command| {
         let invocation = Invocation { command, directory: Path::new("."), variables: &[], mask: &mask };
-        invocation.prove(on_line, || context.cancel.check().is_err())
+        invocation.prove(on_line, || stop.check().is_err())
     };
-    let prober = Prober { http, cancel: &context.cancel, run_command: &run_command, on_failed_try: &on_failed_try };
+    let prober = Prober { http, cancel: stop, run_command: &run_command, on_failed_try: &on_failed_try };
     prober.run(check)
 }

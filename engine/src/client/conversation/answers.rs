@@ -1,7 +1,9 @@
 //! The agent's answers so far. The listener fills it, and the conversation reads it. Clones share it.
 
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
 
+use crate::cancel::Cancel;
 use crate::client::delivery::Delivery;
 use crate::client::load::Load;
 use crate::event::Observer;
@@ -24,6 +26,10 @@ pub(super) struct Answers {
     pub(super) inbox: Inbox,
     /// The agent's last word on the live release.
     live: Arc<Mutex<LiveNow>>,
+    /// The moment of its first word that a release is live.
+    pub(super) live_at: Arc<OnceLock<Instant>>,
+    /// Set once the agent waits for no verdict any more.
+    pub(super) has_decided: Cancel,
     pub(super) taken_base: TakenBase,
     /// The load of the agent.
     pub(super) load: Load,
@@ -34,10 +40,12 @@ pub(super) struct Answers {
 
 impl Answers {
     /// Begins without answers.
-    pub(super) fn new(observer: Arc<dyn Observer>) -> Answers {
+    pub(super) fn new(observer: Arc<dyn Observer>, cancel: &Cancel) -> Answers {
         Answers {
             inbox: Inbox::default(),
             live: Arc::new(Mutex::new(LiveNow::Unchanged)),
+            live_at: Arc::default(),
+            has_decided: cancel.part(),
             taken_base: TakenBase::default(),
             load: Load::default(),
             ticket: TicketSlot::default(),

@@ -68,7 +68,7 @@ impl Conversation {
                 },
                 Ok(Arrival::Part(_)) => {}
                 Ok(Arrival::Lost(_)) | Err(_) => {
-                    return Some(self.answers.live()).filter(LiveNow::is_switched).unwrap_or(unheard);
+                    return Some(self.last_word()).filter(LiveNow::is_switched).unwrap_or(unheard);
                 }
             }
         }

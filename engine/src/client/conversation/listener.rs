@@ -116,6 +116,7 @@ impl Listener {
             FromAgent::Ping => return None,
             end @ (FromAgent::Done(_) | FromAgent::Failed { .. }) => {
                 self.answers.taken_base.get_or_init(|| AgentBase::Nothing);
+                self.answers.has_decided.cancel();
                 if matches!(end, FromAgent::Done(_)) {
                     self.answers.delivery.finish();
                 }
@@ -143,12 +144,14 @@ impl Listener {
             News::Removed(release) => Event::ReleaseRemoved { release },
             News::Live(release) => {
                 self.answers.note_live(LiveNow::Switched(release.clone()));
+                self.answers.live_at.get_or_init(Instant::now);
                 Event::Live { release }
             }
             News::Hook(event) => Event::Hook(event),
             News::Check(event) => Event::Check(event),
             News::Returning { from, to } => {
                 self.answers.note_live(LiveNow::Unknown);
+                self.answers.has_decided.cancel();
                 Event::Returning { from, to }
             }
         }
@@ -157,6 +160,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
+        self.answers.has_decided.cancel();
         self.answers.inbox.end();
     }
 }
