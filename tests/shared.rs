@@ -402,6 +402,10 @@ fn an_edited_shared_file_is_written_unless_it_was_changed_meanwhile() {
     edit("sed -i s/old/edited/").succeeded();
     assert_eq!(read(site.current(".env")), "KEY=edited\nSECRET=hunter2\n");
     assert_eq!(edit("true").succeeded()["written"], false);
+    let mut without = site.command(&["shared", "edit", ".env"]);
+    without.env_remove("EDITOR").env_remove("VISUAL");
+    let ran = crate::support::site::RunResult::of(&without.output().unwrap());
+    ran.failed(2, &["There is no terminal for an editor", "shared pull"]);
     edit("exit 3; true").failed(1, &["The editor `exit 3; true` failed", "nothing was written"]);
     // The temporary file is gone.
     assert_eq!(names(&site.path("home")), [""; 0]);

@@ -42,8 +42,8 @@ pub(crate) struct Environment {
     pub(crate) dumb_terminal: bool,
     /// All variables, for values of the config.
     pub(crate) variables: Variables,
-    /// The editor: a command for the shell.
-    pub(crate) editor: String,
+    /// The editor, if one is named: a command for the shell.
+    pub(crate) editor: Option<String>,
 }
 
 impl Environment {
@@ -66,7 +66,7 @@ impl Environment {
             shell: variable("SHELL").map(PathBuf::from),
             program: program(),
             job: Job::find(text),
-            editor: text("VISUAL").or_else(|| text("EDITOR")).unwrap_or_else(|| "vi".to_owned()),
+            editor: text("VISUAL").or_else(|| text("EDITOR")),
             color: color_wish(
                 text("NO_COLOR").as_deref(),
                 text("CLICOLOR_FORCE").as_deref(),

@@ -18,7 +18,7 @@ use crate::args::{PlaceArgs, SharedArgs, SharedCommand, SharedFileArgs};
 use crate::color::Palette;
 use crate::failure::{Failure, printable};
 use crate::place::Place;
-use crate::question::confirm;
+use crate::question::{can_ask, confirm};
 use crate::report::Report;
 use crate::session::Session;
 use crate::settings::Settings;
@@ -206,7 +206,15 @@ fn suffix(path: &RelativePath) -> String {
 
 /// Runs the editor, and waits for its end.
 fn run_editor(session: &Session<'_>, file: &Path) -> Result<(), Failure> {
-    let editor = &session.environment.editor;
+    let editor = match &session.environment.editor {
+        Some(editor) => editor,
+        None if can_ask() => "vi",
+        None => {
+            let hint =
+                "Set EDITOR, or take the file with `cutover shared pull` and put it back with `cutover shared push`";
+            return Err(Failure::usage("There is no terminal for an editor").hint(hint));
+        }
+    };
     crate::interrupt::release();
     // An editor may have arguments: the shell splits them.
     let status = Command::new("sh").arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(file).status();
