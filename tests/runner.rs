@@ -26,6 +26,11 @@ fn hook(phase: &str, run: &str, more: &str) -> String {
     format!("[[hooks]]\nname = 'hook'\nphase = '{phase}'\nrun = '''{run}'''\n{more}\n")
 }
 
+/// Returns a trial that leads back to a release, as it stands in a record.
+fn trial_back_to(release: &str) -> Value {
+    json!({ "confirmation": { "boot": null, "until": 0 }, "back_to": release, "marks_bad": true })
+}
+
 /// Returns the runs of `cutover log`, the newest first.
 fn runs(site: &Site) -> Vec<Value> {
     site.succeed(&["log"])["runs"].as_array().unwrap().clone()
@@ -93,7 +98,7 @@ fn a_confirmation_that_a_switch_left_behind_does_not_take_a_release_back_later()
     // As a runner leaves it that was killed between the record and the switch.
     let record = site.target(".cutover/releases/2/record");
     let mut noted: Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
-    noted["confirmation"] = json!({ "boot": null, "until": 0, "back_to": before });
+    noted["trial"] = trial_back_to(&before);
     fs::write(&record, noted.to_string()).unwrap();
     site.succeed(&["switch", "2"]);
     let ran = site.cutover(&["cleanup"]);
@@ -107,7 +112,7 @@ fn each_command_that_holds_the_lock_leaves_a_release_that_nobody_confirmed() {
         site.deploy(&["--release", "2"]);
         let record = site.target(".cutover/releases/2/record");
         let mut noted: Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
-        noted["confirmation"] = json!({ "boot": null, "until": 0, "back_to": before });
+        noted["trial"] = trial_back_to(&before);
         fs::write(&record, noted.to_string()).unwrap();
         let ran = site.cutover(words);
         let returned = format!("Release 2 failed: switching back to release {before}");
@@ -124,7 +129,7 @@ fn a_run_by_hand_has_a_journal_with_its_head_and_its_end() {
     let runs = runs(&site);
     let of = |run: &Value| (text(&run["verb"]), run["previous"].clone(), run["live"].clone(), run["error"].clone());
     let switched = ("switch".to_owned(), json!(live), json!("2"), json!(null));
-    let ran = ("hook".to_owned(), json!(live), json!(live), json!(null));
+    let ran = ("hooks run".to_owned(), json!(live), json!(live), json!(null));
     assert_eq!([of(&runs[0]), of(&runs[1])], [switched, ran]);
 }
 

@@ -241,6 +241,15 @@ fn of_release(hint: &ReleaseHint) -> String {
         ReleaseHint::WaitLonger => {
             "Run the command again, with a longer `--lock-wait`. `cutover lock status` shows who is at work"
         }
+        ReleaseHint::LeaveHook => {
+            "Take it out of the hook, and run it when the deploy is done; a hook that fails stops the deploy by itself"
+        }
+        ReleaseHint::WaitForHook { pid } => {
+            return format!(
+                "Wait for its end, for example with `--lock-wait`. If it hangs, end it on the server with \
+                 `kill -- -{pid}`, and run the command again"
+            );
+        }
         ReleaseHint::SeeHolder { path } => {
             return format!(
                 "On the server, `fuser -v {0} {0}/lock` shows which process has the lock. If it does not go on, end it \

@@ -254,6 +254,13 @@ pub enum ReleaseHint {
     Wait,
     /// Wait longer, or see what the other run does.
     WaitLonger,
+    /// Run the command after the deploy, not in one of its hooks.
+    LeaveHook,
+    /// Wait for the end of a hook, or end it on the server.
+    WaitForHook {
+        /// Its process, which leads a group.
+        pid: u32,
+    },
     /// See which process has the lock, and end it as its user.
     SeeHolder {
         /// The directory that it has locked.

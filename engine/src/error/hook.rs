@@ -18,6 +18,8 @@ pub enum HookError {
         phase: HookPhase,
         /// The way in which its command ended.
         end: CommandEnd,
+        /// Whether its release is good and stays live: then the hook can be run alone.
+        stays_live: bool,
     },
     /// The command of a hook could not be run.
     #[error("The hook `{name}` ({}) could not be run", phase.name())]
@@ -44,9 +46,8 @@ impl HookError {
     /// Returns the next step.
     pub(super) fn hint(&self) -> HookHint {
         match self {
-            HookError::Failed { name, phase: HookPhase::AfterDeploy | HookPhase::AfterRollback, .. } => {
-                HookHint::RunHook { name: name.clone() }
-            }
+            HookError::Failed { name, phase: HookPhase::AfterDeploy | HookPhase::AfterRollback, .. }
+            | HookError::Failed { name, stays_live: true, .. } => HookHint::RunHook { name: name.clone() },
             HookError::Failed { .. } => HookHint::SeeOutput,
             HookError::NotRun { .. } => HookHint::MendKeys,
             HookError::NotConfirmed { .. } => HookHint::AllowMoreTime,
