@@ -40,7 +40,7 @@ const READ_AHEAD: usize = 16;
 /// and decides.
 pub(crate) fn relay(conversation: &Conversation, lock: &Lock, hello: &Hello, act: Act) -> Result<RunnerEnd, Error> {
     // Before there is a release, content of the client may be under way, which is not for the runner.
-    let listens = !matches!(act, Act::Hooks { phase: HookPhase::BeforeUpload, .. });
+    let listens = !matches!(act, Act::Hooks { phase: HookPhase::BeforeUpload, .. } | Act::TakeBack { .. });
     conversation.ensure_journal();
     let (mut child, socket) = start(&conversation.program, lock)?;
     let agent = ProcessIdentity::own();
