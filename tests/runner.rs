@@ -171,3 +171,50 @@ fn no_error_tells_a_secret_whether_on_the_terminal_or_on_the_server() {
         assert_absent(&site.path("state"), "s3cret");
     }
 }
+
+#[test]
+fn a_command_of_a_hook_that_needs_the_lock_is_refused_at_once() {
+    let program = env!("CARGO_BIN_EXE_cutover");
+    for words in ["deploy --lock-wait", "rollback --lock-wait", "cleanup", "rollback --interrupt"] {
+        for phase in ["before_switch", "after_switch"] {
+            let (mut site, live) = site_with("");
+            let place = format!(
+                "--target {} --state-dir {} --source {}",
+                site.target("").display(),
+                site.path("other").display(),
+                site.path("source").display()
+            );
+            let place = if words.starts_with("deploy") { &place } else { place.split(" --source").next().unwrap() };
+            site.configure(&hook(phase, &format!("exec {program} {words} {place}"), "on_rollback = false"));
+            let refused = "The hook `hook` runs this command, and the deploy of that hook has the lock";
+            let ran = site.cutover(&["deploy"]);
+            ran.failed(6, &[refused, &format!("The hook `hook` ({phase}) failed: it ended with exit code 5")]);
+            assert_eq!(site.live(), Some(live), "{words} {phase}");
+        }
+    }
+}
+
+#[test]
+fn a_hook_that_removes_the_lock_its_release_or_the_journal_leaves_a_server_that_can_deploy() {
+    let removals = [
+        ("rm -f \"$CUTOVER_DEPLOY_PATH/.cutover/lock\"", 0),
+        ("rm -rf \"$CUTOVER_DEPLOY_PATH/.cutover/journals\"", 0),
+        ("rm -rf \"$CUTOVER_RELEASE_PATH\"", 6),
+    ];
+    for (run, code) in removals {
+        for phase in ["before_switch", "after_switch"] {
+            let (mut site, live) = site_with(&hook(phase, run, "on_rollback = false"));
+            let ran = site.cutover(&["deploy", "--release", "2"]);
+            if code == 0 {
+                assert_eq!((ran.code, site.live().as_deref()), (Some(0), Some("2")), "{phase}: {}", ran.stderr);
+            } else {
+                let removed = format!("The hook `hook` ({phase}) removed the directory of release 2");
+                ran.failed(code, &[&removed, &format!("The site still serves release {live}.")]);
+                assert_eq!(site.live(), Some(live), "{phase}");
+            }
+            assert_eq!(site.succeed(&["lock", "status"])["lock"], json!(null), "{run} {phase}");
+            site.configure("");
+            site.deploy_and_compare(&["--force"]);
+        }
+    }
+}

@@ -58,6 +58,7 @@ fn of_hook(hint: &HookHint) -> String {
         }
         HookHint::SeeOutput => "Read its output above, mend the command, and run this again",
         HookHint::MendKeys => "Mend its `cwd` or `shell`, and run this again",
+        HookHint::KeepRelease => "Take the removal out of its command, and deploy again: that makes the release anew",
         HookHint::AllowMoreTime => {
             "Raise `confirm` if the hooks and checks after the switch take longer, or find out why this machine was cut off"
         }

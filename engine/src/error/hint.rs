@@ -333,6 +333,8 @@ pub enum HookHint {
     },
     /// Mend the place where the hook runs, or its shell.
     MendKeys,
+    /// Take the removal out of the hook, and deploy again.
+    KeepRelease,
     /// Allow more time, or look for the reason why the client could not confirm.
     AllowMoreTime,
     /// Read the journal, and find who ended the process.

@@ -2,6 +2,7 @@
 
 use crate::command::CommandEnd;
 use crate::hook::HookPhase;
+use crate::release::ReleaseId;
 
 use super::hint::HookHint;
 
@@ -31,6 +32,16 @@ pub enum HookError {
         /// The reason.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A hook removed the directory of its release.
+    #[error("The hook `{name}` ({}) removed the directory of release {release}", phase.name())]
+    RemovedRelease {
+        /// The hook.
+        name: String,
+        /// Its phase.
+        phase: HookPhase,
+        /// The release.
+        release: ReleaseId,
+    },
     /// The client did not confirm the release in time.
     #[error("The release was not confirmed within {seconds} s")]
     NotConfirmed {
@@ -50,6 +61,7 @@ impl HookError {
             | HookError::Failed { name, stays_live: true, .. } => HookHint::RunHook { name: name.clone() },
             HookError::Failed { .. } => HookHint::SeeOutput,
             HookError::NotRun { .. } => HookHint::MendKeys,
+            HookError::RemovedRelease { .. } => HookHint::KeepRelease,
             HookError::NotConfirmed { .. } => HookHint::AllowMoreTime,
             HookError::RunnerEnded => HookHint::SeeJournal,
         }

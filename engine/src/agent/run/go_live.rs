@@ -72,7 +72,9 @@ impl Launch<'_> {
     fn follow(&self, site: &mut Site, scene: &Scene, order: &GoLive, unfit: Unfit) -> Error {
         let Unfit { error, stays } = unfit;
         let reason = self.hooks.mask.mask(error.with_cause());
-        let is_rollback = order.back.is_some();
+        // A release that is gone cannot stay, not even after a rollback.
+        let is_gone = matches!(error, Error::Hook(HookError::RemovedRelease { .. }));
+        let is_rollback = order.back.is_some() && !is_gone;
         let error = match scene.previous.as_ref().filter(|_| !stays && !is_rollback) {
             Some(previous) => {
                 self.take_back(site, previous, &reason).unwrap_or_else(|error| {

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use crate::command::{CommandEnd, Invocation, KeptLines, Mask};
-use crate::error::Error;
+use crate::disk::Kind;
+use crate::error::{Error, HookError};
 use crate::event::HookEvent;
 use crate::hook::{Hook, HookPhase};
 use crate::manifest::{Manifest, diff};
@@ -42,7 +43,8 @@ impl Hooks<'_> {
                 return Err(Error::Interrupted);
             }
             if let Err(error) = self.run_if_touched(hook, scene, site, &must_stop) {
-                if hook.halt_on_error || matches!(error, Error::Interrupted) {
+                let is_serious = matches!(error, Error::Interrupted | Error::Hook(HookError::RemovedRelease { .. }));
+                if hook.halt_on_error || is_serious {
                     return Err(error);
                 }
                 self.reporter.warn(error.with_cause());
@@ -90,6 +92,7 @@ impl Hooks<'_> {
         }
         let end = self.run_one(hook, scene, layout, lock, must_stop);
         lock.note_hook(None);
+        check_release(hook, scene, layout)?;
         Error::of_hook(hook, end)
     }
 
@@ -126,6 +129,17 @@ impl Hooks<'_> {
     pub(super) fn tell(&self, event: HookEvent) {
         self.reporter.tell(News::Hook(event));
     }
+}
+
+/// Fails if a hook removed the release. A link to it would lead nowhere.
+fn check_release(hook: &Hook, scene: &Scene, layout: &Layout) -> Result<(), Error> {
+    let Some(release) = &scene.release else { return Ok(()) };
+    let stat = layout.releases.stat(release.as_str().as_bytes())?;
+    if stat.is_some_and(|stat| stat.kind == Kind::Directory) {
+        return Ok(());
+    }
+    let (name, phase, release) = (hook.name.clone(), hook.phase, release.clone());
+    Err(HookError::RemovedRelease { name, phase, release }.into())
 }
 
 /// Tells whether a path that a hook depends on differs between the two releases of a scene. If one of them is missing or
