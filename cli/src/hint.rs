@@ -51,10 +51,8 @@ pub(crate) fn text(hint: &Hint) -> String {
 fn of_hook(hint: &HookHint) -> String {
     let hint = match hint {
         HookHint::RunHook { name } => {
-            return format!(
-                "Read its output above, mend the command, and run it: `cutover hooks run {}`",
-                quoted(name)
-            );
+            let name = quoted(name);
+            return format!("Read its output above, mend the command, and run it: `cutover hooks run {name}`");
         }
         HookHint::SeeOutput => "Read its output above, mend the command, and run this again",
         HookHint::MendKeys => "Mend its `cwd` or `shell`, and run this again",
@@ -242,14 +240,9 @@ fn of_release(hint: &ReleaseHint) -> String {
         ReleaseHint::WaitLonger => {
             "Run the command again, with a longer `--lock-wait`. `cutover lock status` shows who is at work"
         }
-        ReleaseHint::LeaveHook => {
-            "Take it out of the hook, and run it when the deploy is done; a hook that fails stops the deploy by itself"
-        }
+        ReleaseHint::LeaveHook => "Take it out of the hook, and run it when the deploy is done",
         ReleaseHint::WaitForHook { pid } => {
-            return format!(
-                "Wait for its end, for example with `--lock-wait`. If it hangs, end it on the server with \
-                 `kill -- -{pid}`, and run the command again"
-            );
+            return format!("Wait for its end, or run with `--lock-wait`. If it hangs: `kill -- -{pid}` on the server");
         }
         ReleaseHint::SeeHolder { path } => {
             return format!(
