@@ -2,12 +2,13 @@
 //! release that somebody held for good.
 
 use std::fs;
-use std::process::{Child, Command};
+use std::process::Child;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::support::line::Line;
+use crate::support::process;
 use crate::support::site::{RunResult, Site, text};
 use crate::support::wait;
 
@@ -69,13 +70,6 @@ fn deploy_until_it_waits(site: &Site) -> Child {
     deploy
 }
 
-/// Returns the process whose parent is this one.
-fn child_of(parent: Pid) -> Pid {
-    let output = Command::new("pgrep").args(["-P", &parent.as_raw_nonzero().to_string()]).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    Pid::from_raw(text.lines().next().expect("a child").parse().unwrap()).unwrap()
-}
-
 #[test]
 fn a_confirmation_that_never_comes_switches_back() {
     let Some(Line { mut site, sshd, user, .. }) = Line::start("a_confirmation_that_never_comes") else { return };
@@ -104,12 +98,7 @@ fn a_confirmation_that_never_comes_switches_back() {
 #[test]
 fn a_release_whose_runner_was_killed_too_is_left_by_the_next_run() {
     let (site, before) = site_with(&format!("confirm = '1h'\n{WAIT}"));
-    let mut deploy = deploy_until_it_waits(&site);
-    let runner = child_of(Pid::from_child(&deploy));
-    for victim in [Pid::from_child(&deploy), runner] {
-        kill_process(victim, Signal::KILL).unwrap();
-    }
-    deploy.wait().unwrap();
+    process::kill_with_runner(deploy_until_it_waits(&site));
     site.write_shared("go", "");
     wait::until("the lock is free", || (site.succeed(&["status"])["lock"] == json!(null)).then_some(()));
     // Nobody has looked yet.

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use serde_json::{Value, json};
 
 use crate::support::site::{RunResult, Site, text};
+use crate::support::strace;
 use crate::support::wait;
 
 /// A hook that prints a line, waits for a file, and prints another.
@@ -88,4 +89,68 @@ fn without_its_hooks_a_deploy_runs_its_checks_alone() {
     assert!(made("checked") && !made("restarted"));
     site.deploy(&["--force"]);
     assert!(made("restarted"));
+}
+
+#[test]
+fn a_line_that_a_full_disk_cut_off_is_marked_and_hides_no_other() {
+    let site = site();
+    site.write_shared("go", "");
+    site.deploy(&["--release", "1"]);
+    let journal = site.target(".cutover/journals/1");
+    let text = fs::read_to_string(&journal).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let half = &lines[1][..lines[1].len() / 2];
+    fs::write(&journal, format!("{}\n{half}\n{}\n{half}", lines[0], lines[2..].join("\n"))).unwrap();
+    let output = site.command(&["log", "1"]).output().unwrap();
+    let shown: Vec<Value> =
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(shown[1], json!({ "unreadable": half }));
+    assert_eq!(shown.last().unwrap()["ended"]["live"], "1");
+    // The list has the end of the run too.
+    assert_eq!(site.succeed(&["log"])["runs"][0]["live"], "1");
+}
+
+#[test]
+fn a_journal_is_followed_without_a_look_at_the_others() {
+    let site = site();
+    site.write_shared("go", "");
+    for release in ["1", "2", "3"] {
+        site.write("index.html", release);
+        site.deploy(&["--release", release]);
+    }
+    fs::remove_file(site.target("shared/go")).unwrap();
+    site.write("index.html", "four");
+    let deploy = site.command(&["deploy", "--release", "4"]).spawn().unwrap();
+    let journal = site.target(".cutover/journals/4");
+    wait::until("the hook has begun", || {
+        fs::read_to_string(&journal).is_ok_and(|text| text.contains("begun\"")).then_some(())
+    });
+    let watched = std::thread::scope(|scope| {
+        let watched = scope.spawn(|| strace::trace(&site, &["log", "--follow"], "openat,flock"));
+        let looks = || fs::read_to_string(site.path("trace")).map_or(0, |calls| calls.matches("flock(").count());
+        wait::until("it has looked at the lock again", || (looks() >= 3 || watched.is_finished()).then_some(()));
+        site.write_shared("go", "");
+        watched.join().unwrap()
+    });
+    RunResult::wait(deploy).succeeded();
+    let Some(calls) = watched else { return };
+    let opened = |journal: u32| calls.matches(&format!("journals>, \"{journal}\"")).count();
+    assert_eq!([1, 2, 3].map(opened), [0, 0, 0], "{calls}");
+    // To find the newest run, to follow it, and for its summary.
+    assert_eq!(opened(4), 3, "{calls}");
+}
+
+#[test]
+fn a_hook_that_was_run_by_hand_has_an_object_at_its_end() {
+    let mut site = Site::new();
+    site.write("index.html", "one");
+    site.deploy(&["--release", "1"]);
+    site.configure("[[hooks]]\nname = 'tell'\nphase = 'after_deploy'\nrun = 'echo told'\n");
+    assert_eq!(site.succeed(&["hooks", "run", "tell"]), json!({ "hook": "tell", "release": "1", "warnings": [] }));
+    let with_json = site.command(&["hooks", "run", "tell"]);
+    let mut with_events = std::process::Command::new(with_json.get_program());
+    with_events.args(with_json.get_args().map(|word| if word == "--json" { "--events".as_ref() } else { word }));
+    let events = String::from_utf8(with_events.output().unwrap().stdout).unwrap();
+    let last: Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["event"], &last["hook"], &last["release"]), (&json!("done"), &json!("tell"), &json!("1")));
 }

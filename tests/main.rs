@@ -65,6 +65,7 @@ mod log;
 mod power_cut;
 mod runner;
 mod setback;
+mod trial;
 
 mod applications;
 

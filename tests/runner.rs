@@ -26,6 +26,11 @@ fn hook(phase: &str, run: &str, more: &str) -> String {
     format!("[[hooks]]\nname = 'hook'\nphase = '{phase}'\nrun = '''{run}'''\n{more}\n")
 }
 
+/// Returns a trial that leads back to a release, as it stands in a record.
+fn trial_back_to(release: &str) -> Value {
+    json!({ "confirmation": { "boot": null, "until": 0 }, "back_to": release, "marks_bad": true })
+}
+
 /// Returns the runs of `cutover log`, the newest first.
 fn runs(site: &Site) -> Vec<Value> {
     site.succeed(&["log"])["runs"].as_array().unwrap().clone()
@@ -93,7 +98,7 @@ fn a_confirmation_that_a_switch_left_behind_does_not_take_a_release_back_later()
     // As a runner leaves it that was killed between the record and the switch.
     let record = site.target(".cutover/releases/2/record");
     let mut noted: Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
-    noted["confirmation"] = json!({ "boot": null, "until": 0, "back_to": before });
+    noted["trial"] = trial_back_to(&before);
     fs::write(&record, noted.to_string()).unwrap();
     site.succeed(&["switch", "2"]);
     let ran = site.cutover(&["cleanup"]);
@@ -107,7 +112,7 @@ fn each_command_that_holds_the_lock_leaves_a_release_that_nobody_confirmed() {
         site.deploy(&["--release", "2"]);
         let record = site.target(".cutover/releases/2/record");
         let mut noted: Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
-        noted["confirmation"] = json!({ "boot": null, "until": 0, "back_to": before });
+        noted["trial"] = trial_back_to(&before);
         fs::write(&record, noted.to_string()).unwrap();
         let ran = site.cutover(words);
         let returned = format!("Release 2 failed: switching back to release {before}");
@@ -164,5 +169,52 @@ fn no_error_tells_a_secret_whether_on_the_terminal_or_on_the_server() {
         assert!(!stderr.contains("s3cret") && !String::from_utf8_lossy(&output.stdout).contains("s3cret"), "{stderr}");
         assert_absent(&site.target(".cutover"), "s3cret");
         assert_absent(&site.path("state"), "s3cret");
+    }
+}
+
+#[test]
+fn a_command_of_a_hook_that_needs_the_lock_is_refused_at_once() {
+    let program = env!("CARGO_BIN_EXE_cutover");
+    for words in ["deploy --lock-wait", "rollback --lock-wait", "cleanup", "rollback --interrupt"] {
+        for phase in ["before_switch", "after_switch"] {
+            let (mut site, live) = site_with("");
+            let place = format!(
+                "--target {} --state-dir {} --source {}",
+                site.target("").display(),
+                site.path("other").display(),
+                site.path("source").display()
+            );
+            let place = if words.starts_with("deploy") { &place } else { place.split(" --source").next().unwrap() };
+            site.configure(&hook(phase, &format!("exec {program} {words} {place}"), "on_rollback = false"));
+            let refused = "The hook `hook` runs this command, and the deploy of that hook has the lock";
+            let ran = site.cutover(&["deploy"]);
+            ran.failed(6, &[refused, &format!("The hook `hook` ({phase}) failed: it ended with exit code 5")]);
+            assert_eq!(site.live(), Some(live), "{words} {phase}");
+        }
+    }
+}
+
+#[test]
+fn a_hook_that_removes_the_lock_its_release_or_the_journal_leaves_a_server_that_can_deploy() {
+    let removals = [
+        ("rm -f \"$CUTOVER_DEPLOY_PATH/.cutover/lock\"", 0),
+        ("rm -rf \"$CUTOVER_DEPLOY_PATH/.cutover/journals\"", 0),
+        ("rm -rf \"$CUTOVER_RELEASE_PATH\"", 6),
+    ];
+    for (run, code) in removals {
+        for phase in ["before_switch", "after_switch"] {
+            let (mut site, live) = site_with(&hook(phase, run, "on_rollback = false"));
+            let ran = site.cutover(&["deploy", "--release", "2"]);
+            if code == 0 {
+                assert_eq!((ran.code, site.live().as_deref()), (Some(0), Some("2")), "{phase}: {}", ran.stderr);
+            } else {
+                let removed = format!("The hook `hook` ({phase}) removed the directory of release 2");
+                ran.failed(code, &[&removed, &format!("The site still serves release {live}.")]);
+                assert_eq!(site.live(), Some(live), "{phase}");
+            }
+            assert_eq!(site.succeed(&["lock", "status"])["lock"], json!(null), "{run} {phase}");
+            site.configure("");
+            site.deploy_and_compare(&["--force"]);
+        }
     }
 }

@@ -58,6 +58,7 @@ fn of_hook(hint: &HookHint) -> String {
         }
         HookHint::SeeOutput => "Read its output above, correct the command, and run this again",
         HookHint::MendKeys => "Correct its `cwd` or `shell`, and run this again",
+        HookHint::KeepRelease => "Take the removal out of its command, and deploy again: that makes the release anew",
         HookHint::AllowMoreTime => {
             "Raise `confirm` if the hooks and checks after the switch take longer, or find out why this machine was cut off"
         }
@@ -241,6 +242,10 @@ fn of_release(hint: &ReleaseHint) -> String {
         ReleaseHint::Wait => "Run the command again when that is done, or with `--lock-wait`, which waits for it",
         ReleaseHint::WaitLonger => {
             "Run the command again, with a longer `--lock-wait`. `cutover lock status` shows who is at work"
+        }
+        ReleaseHint::LeaveHook => "Take it out of the hook, and run it when the deploy is done",
+        ReleaseHint::WaitForHook { pid } => {
+            return format!("Wait for its end, or run with `--lock-wait`. If it hangs: `kill -- -{pid}` on the server");
         }
         ReleaseHint::SeeHolder { path } => {
             return format!(

@@ -5,6 +5,7 @@ use std::time::Duration;
 use engine::check::{Check, CheckFrom, Probe};
 use engine::hook::{Command, Hook, HookPhase, OnError, Shell, When};
 use engine::procedure::Procedure;
+use engine::report::HookRunReport;
 use serde::Serialize;
 
 use crate::args::{HooksArgs, HooksVerb, PlaceArgs, RunHookArgs};
@@ -33,7 +34,16 @@ fn run_one(session: &Session<'_>, args: &RunHookArgs) -> Result<(), Failure> {
         let reason = format!("The hook `{}` runs on this machine, before a deploy", hook.name);
         return Err(Failure::usage(reason).hint("Run its command yourself; only hooks of the server can be run so"));
     }
-    session.observe(&settings, Verbosity::Brief, None, |_| None, |context| engine::run_hook(context, &args.name))
+    session.run(&settings, Verbosity::Brief, |context| engine::run_hook(context, &args.name))
+}
+
+impl Report for HookRunReport {
+    const ANSWERS: bool = false;
+
+    /// Nothing: the last line of the hook has told it.
+    fn text(&self, _: Palette, _: bool) -> String {
+        String::new()
+    }
 }
 
 fn unknown(name: &str, hooks: &[Hook]) -> Failure {

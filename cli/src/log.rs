@@ -10,6 +10,7 @@ use engine::report::{RunSummary, RunsReport};
 use crate::args::LogArgs;
 use crate::color::Palette;
 use crate::failure::{Failure, printable};
+use crate::output::Output;
 use crate::place::Place;
 use crate::report::Report;
 use crate::session::Session;
@@ -24,7 +25,7 @@ pub(crate) fn run(session: &Session<'_>, args: &LogArgs) -> Result<(), Failure> 
     if run.is_none() && !args.follow {
         return session.run(&settings, Verbosity::Brief, engine::runs);
     }
-    let is_json = session.everywhere.json;
+    let is_json = session.everywhere.output() != Output::Text;
     let summary = session.observe(
         &settings,
         Verbosity::Brief,
@@ -48,9 +49,14 @@ struct Lines {
 impl Observer for Lines {
     fn observe(&self, event: Event) {
         let Event::JournalLine(line) = event else { return self.inner.observe(event) };
-        // A line that cannot be read is of another version.
-        let parsed = serde_json::from_str::<JournalLine>(&line).ok();
-        let text = parsed.and_then(|parsed| if self.is_json { Some(line) } else { text_of(&parsed) });
+        let text = match serde_json::from_str::<JournalLine>(&line) {
+            Ok(_) if self.is_json => Some(line),
+            Ok(parsed) => text_of(&parsed),
+            // A full disk cut it off, or another version wrote it.
+            Err(_) if line.is_empty() => None,
+            Err(_) if self.is_json => Some(serde_json::json!({ "unreadable": line }).to_string()),
+            Err(_) => Some("(a line that cannot be read: it was cut off)".to_owned()),
+        };
         if let Some(text) = text {
             // A reader that has gone away has read enough.
             stdout::write(&format!("{text}\n")).unwrap_or_default();

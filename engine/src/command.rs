@@ -48,8 +48,19 @@ pub(crate) struct Invocation<'a> {
 
 impl Invocation<'_> {
     /// Runs the command to its end. `take` gets each line. If `must_stop` says so, the command is ended.
-    pub(crate) fn run(&self, mut take: impl FnMut(String), must_stop: impl Fn() -> bool) -> Result<CommandEnd, Error> {
+    pub(crate) fn run(&self, take: impl FnMut(String), must_stop: impl Fn() -> bool) -> Result<CommandEnd, Error> {
+        self.run_noted(|_| {}, take, must_stop)
+    }
+
+    /// Works like [`Invocation::run`]. `note` gets the id of the process, which is that of its group too.
+    pub(crate) fn run_noted(
+        &self,
+        note: impl FnOnce(u32),
+        mut take: impl FnMut(String),
+        must_stop: impl Fn() -> bool,
+    ) -> Result<CommandEnd, Error> {
         let (mut child, mut output) = self.start()?;
+        note(child.id());
         let mut ending = Ending { asked: None, timeout: self.command.timeout, began: Instant::now() };
         let mut lines = Lines::new(self.mask);
         let status = loop {

@@ -157,9 +157,17 @@ impl Error {
         match ran {
             Ok(CommandEnd::Done) => Ok(()),
             Ok(CommandEnd::Stopped) => Err(Error::Interrupted),
-            Ok(end) => Err(HookError::Failed { name, phase, end }.into()),
+            Ok(end) => Err(HookError::Failed { name, phase, end, stays_live: false }.into()),
             Err(source) => Err(HookError::NotRun { name, phase, source: Box::new(source) }.into()),
         }
+    }
+
+    /// Notes that the release of a hook that failed is good and stays live.
+    pub(crate) fn with_good_release(mut self) -> Error {
+        if let Error::Hook(HookError::Failed { stays_live, .. }) = &mut self {
+            *stays_live = true;
+        }
+        self
     }
 
     /// Returns whether a disk or a quota is full.

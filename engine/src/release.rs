@@ -213,8 +213,19 @@ pub struct Record {
     pub span: Option<BootSpan>,
     /// What verbs noted of it since.
     pub marks: Marks,
-    /// The confirmation that it waits for while it is live.
+    /// Its trial, while it is live and the trial has not ended.
+    pub trial: Option<Trial>,
+}
+
+/// The trial of a live release: the hooks after its switch, its checks, its confirmation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial {
+    /// The confirmation that it waits for. None: it needs none.
     pub confirmation: Option<Confirmation>,
+    /// The release that a failure leads back to. None: the release on trial stays.
+    pub back_to: Option<ReleaseId>,
+    /// Whether a failure marks the release bad. It does not if a rollback made the release live.
+    pub marks_bad: bool,
 }
 
 /// The confirmation that a live release waits for.
@@ -224,8 +235,6 @@ pub struct Confirmation {
     pub boot: Option<String>,
     /// The time by which it must come, in milliseconds since the boot.
     pub until: u64,
-    /// The release that is switched to if it does not come.
-    pub back_to: Option<ReleaseId>,
 }
 
 /// A span of time by the clock of one boot, which nobody sets.

@@ -2,6 +2,7 @@
 
 mod deploy;
 mod differences;
+mod hook_run;
 mod lock;
 mod runs;
 mod shared;
@@ -21,6 +22,7 @@ pub use deploy::{
     TreeReport,
 };
 pub use differences::{ComparisonReport, Difference, DifferenceKind, Differences};
+pub use hook_run::HookRunReport;
 pub use lock::{AcquireReport, LockHolder, LockReport, UnlockReport};
 pub use runs::{RunSummary, RunsReport};
 
@@ -306,6 +308,7 @@ has_warnings!(
     SetupReport,
     ReleasesReport,
     RunsReport,
+    HookRunReport,
     StatusReport,
     SwitchReport,
     PinReport,

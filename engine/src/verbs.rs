@@ -25,8 +25,8 @@ use crate::release::ReleaseId;
 use crate::report::RunSummary;
 use crate::report::{
     AcquireReport, Change, ChangedPath, CleanupReport, DeployFailure, DeployReport, DiffReport, HasWarnings,
-    LockReport, PinReport, ReleasesReport, RunsReport, SetupReport, SharedListReport, SharedWriteReport, StatusReport,
-    SwitchReport, UnlockReport,
+    HookRunReport, LockReport, PinReport, ReleasesReport, RunsReport, SetupReport, SharedListReport, SharedWriteReport,
+    StatusReport, SwitchReport, UnlockReport,
 };
 use crate::request::{
     CleanupRequest, Context, DeployRequest, DiffSide, PinRequest, SourceRequest, StatusCheck, SwitchRequest, SwitchTo,
@@ -140,12 +140,13 @@ pub fn journal(context: &Context, run: Option<u64>, follow: bool) -> Result<RunS
 }
 
 /// Runs a hook of the server by its name, in the live release.
-pub fn run_hook(context: &Context, name: &str) -> Result<(), Error> {
+pub fn run_hook(context: &Context, name: &str) -> Result<HookRunReport, Error> {
     // As with a switch, an interruption ends the hook, and the server says how it ended.
-    match context.ask_to_switch(Request::RunHook(name.to_owned())).map_err(|failure| failure.error)? {
-        Reply::RanHook => Ok(()),
+    let ask = |context: &Context| context.ask_to_switch(Request::RunHook(name.to_owned()));
+    context.with_warnings(|context| match ask(context).map_err(|failure| failure.error)? {
+        Reply::RanHook(report) => Ok(report),
         _ => Err(mismatch()),
-    }
+    })
 }
 
 /// Runs a command in the live release. Its output comes as events.

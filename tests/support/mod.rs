@@ -14,6 +14,7 @@ pub(crate) mod pages;
 pub(crate) mod peer;
 pub(crate) mod person;
 pub(crate) mod php;
+pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod real_tree;
 pub(crate) mod receiver;

@@ -4,14 +4,14 @@
 
 use std::time::Instant;
 
-use crate::error::Error;
+use crate::error::{Error, HookError};
 use crate::event::Phase;
 use crate::release::ReleaseId;
 use crate::wire::message::Hello;
 
 use super::conversation::Conversation;
 use super::reporter::Reporter;
-use super::run::{Act, GoLive, relay};
+use super::run::{Act, GoLive, end_overdue_trial, relay};
 use super::site::Site;
 use super::site::switch::{self, Step, Switch, SwitchOutcome};
 
@@ -34,7 +34,7 @@ pub(crate) struct Arrival {
     pub(crate) seconds: Vec<(Phase, f32)>,
 }
 
-/// Makes a release live.
+/// Makes a release live. Does nothing if it is live already.
 pub(crate) fn go_live(
     conversation: &Conversation,
     hello: &Hello,
@@ -43,7 +43,11 @@ pub(crate) fn go_live(
 ) -> Result<Arrival, Error> {
     let Departure { id, step, is_rollback } = departure;
     let began = Instant::now();
-    if hello.procedure.needs_runner() && site.layout.current.live()?.as_ref() != Some(id) {
+    let live = site.layout.current.live()?;
+    if live.as_ref() == Some(id) {
+        return Ok(Arrival { switched: SwitchOutcome { previous: live, warnings: Vec::new() }, seconds: Vec::new() });
+    }
+    if hello.procedure.needs_runner() {
         // A runner may come to the switch before it hears that the client has gone.
         conversation.begin_switch(id)?;
         let back = if let Step::Back { reason } = step { Some(reason.to_owned()) } else { None };
@@ -51,16 +55,21 @@ pub(crate) fn go_live(
         let ended = relay(conversation, &site.lock, hello, act);
         // The runner wrote records.
         site.read_again()?;
+        if let Err(Error::Hook(HookError::RunnerEnded)) = ended {
+            // The lock is held still, so the way back need not wait for the next run.
+            let proved = end_overdue_trial(conversation, hello, site);
+            proved.unwrap_or_else(|error| conversation.warn(error.with_cause()));
+        }
         let ended = ended?;
         let hooks = began.elapsed().as_secs_f32() - ended.switch_seconds;
         let seconds = vec![(Phase::Hooks, hooks), (Phase::Switch, ended.switch_seconds)];
         return Ok(Arrival { switched: SwitchOutcome { previous: ended.previous, warnings: ended.warnings }, seconds });
     }
-    conversation.began(Phase::Switch);
     conversation.begin_switch(id)?;
+    conversation.began(Phase::Switch);
     let Site { lock, layout, releases } = site;
     let verb = hello.request.verb();
-    let switch = Switch { id, step, verb, provenance: &hello.provenance, confirmation: None };
+    let switch = Switch { id, step, verb, provenance: &hello.provenance, trial: None };
     let switched = switch::switch(layout, lock, releases, switch)?;
     conversation.ended(Phase::Switch);
     conversation.live(id);

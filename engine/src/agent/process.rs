@@ -35,7 +35,7 @@ use crate::release::BootSpan;
 use self::proc::{AccessDenied, LinkTarget, Process, entries, name_of, read_link};
 use super::mounts::{Mounts, Place, is_mounted_below};
 
-pub(crate) use self::end::{NotEnded, end};
+pub(crate) use self::end::{NotEnded, end, end_group};
 pub(crate) use self::identity::ProcessIdentity;
 
 /// The most paths whose tree is remembered: those of some thousand processes, in some megabytes.

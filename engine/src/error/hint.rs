@@ -259,6 +259,13 @@ pub enum ReleaseHint {
     Wait,
     /// Wait longer, or see what the other run does.
     WaitLonger,
+    /// Run the command after the deploy, not in one of its hooks.
+    LeaveHook,
+    /// Wait for the end of a hook, or end it on the server.
+    WaitForHook {
+        /// Its process, which leads a group.
+        pid: u32,
+    },
     /// See which process has the lock, and end it as its user.
     SeeHolder {
         /// The directory that it has locked.
@@ -331,6 +338,8 @@ pub enum HookHint {
     },
     /// Mend the place where the hook runs, or its shell.
     MendKeys,
+    /// Take the removal out of the hook, and deploy again.
+    KeepRelease,
     /// Allow more time, or look for the reason why the client could not confirm.
     AllowMoreTime,
     /// Read the journal, and find who ended the process.

@@ -2,6 +2,7 @@
 
 use crate::command::CommandEnd;
 use crate::hook::HookPhase;
+use crate::release::ReleaseId;
 
 use super::hint::HookHint;
 
@@ -18,6 +19,8 @@ pub enum HookError {
         phase: HookPhase,
         /// The way in which its command ended.
         end: CommandEnd,
+        /// Whether its release is good and stays live: then the hook can be run alone.
+        stays_live: bool,
     },
     /// The command of a hook could not be run.
     #[error("The hook `{name}` ({}) could not be run", phase.name())]
@@ -28,6 +31,16 @@ pub enum HookError {
         phase: HookPhase,
         /// The reason.
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A hook removed the directory of its release.
+    #[error("The hook `{name}` ({}) removed the directory of release {release}", phase.name())]
+    RemovedRelease {
+        /// The hook.
+        name: String,
+        /// Its phase.
+        phase: HookPhase,
+        /// The release.
+        release: ReleaseId,
     },
     /// The client did not confirm the release in time.
     #[error("The release was not confirmed within {seconds} s")]
@@ -44,11 +57,11 @@ impl HookError {
     /// Returns the next step.
     pub(super) fn hint(&self) -> HookHint {
         match self {
-            HookError::Failed { name, phase: HookPhase::AfterDeploy | HookPhase::AfterRollback, .. } => {
-                HookHint::RunHook { name: name.clone() }
-            }
+            HookError::Failed { name, phase: HookPhase::AfterDeploy | HookPhase::AfterRollback, .. }
+            | HookError::Failed { name, stays_live: true, .. } => HookHint::RunHook { name: name.clone() },
             HookError::Failed { .. } => HookHint::SeeOutput,
             HookError::NotRun { .. } => HookHint::MendKeys,
+            HookError::RemovedRelease { .. } => HookHint::KeepRelease,
             HookError::NotConfirmed { .. } => HookHint::AllowMoreTime,
             HookError::RunnerEnded => HookHint::SeeJournal,
         }

@@ -115,6 +115,22 @@ pub enum ReleaseError {
         /// The time.
         waited: Duration,
     },
+    /// This run was started by a hook of the run that holds the lock.
+    #[error("The hook `{hook}` runs this command, and the deploy of that hook has the lock until the hook has ended")]
+    InsideHook {
+        /// The hook.
+        hook: String,
+    },
+    /// A hook lives on whose run was killed.
+    #[error("The hook `{hook}` still runs (process {pid}), although its run was ended: {holder}")]
+    HookRuns {
+        /// The hook.
+        hook: String,
+        /// Its process, which leads a group.
+        pid: u32,
+        /// The user, host, start and verb of its run.
+        holder: String,
+    },
     /// The holder of the lock shows no sign of life, and cannot be ended.
     #[error("Another run has the lock and has been silent for {}: {holder}. It could not be ended: {reason}", Span(*silence))]
     Stuck {
@@ -162,6 +178,8 @@ impl ReleaseError {
         match self {
             ReleaseError::Locked { .. }
             | ReleaseError::StillLocked { .. }
+            | ReleaseError::InsideHook { .. }
+            | ReleaseError::HookRuns { .. }
             | ReleaseError::Stuck { .. }
             | ReleaseError::NotInterrupted { .. }
             | ReleaseError::InterruptedBy { .. }
@@ -207,6 +225,8 @@ impl ReleaseError {
             ReleaseError::NotReused { .. } => None,
             ReleaseError::Locked { .. } | ReleaseError::NotInterrupted { .. } => Some(ReleaseHint::Wait),
             ReleaseError::StillLocked { .. } => Some(ReleaseHint::WaitLonger),
+            ReleaseError::InsideHook { .. } => Some(ReleaseHint::LeaveHook),
+            ReleaseError::HookRuns { pid, .. } => Some(ReleaseHint::WaitForHook { pid: *pid }),
             ReleaseError::Stuck { path, .. } => Some(ReleaseHint::SeeHolder { path: path.clone() }),
             ReleaseError::InterruptedBy { .. } => Some(ReleaseHint::DeployAgain),
             ReleaseError::LockedManually { .. } => Some(ReleaseHint::Unlock),

@@ -164,7 +164,6 @@ pub(super) fn add(file: &Path, name: &str, key: &[u8]) -> Result<(), Error> {
     }
     let output = TextFile::open(file)?;
     let line = format!("{name} {} {}\n", kind(key), BASE64_STANDARD.encode(key));
-    let line = if output.ends_in_newline().map_err(failed)? { line } else { format!("\n{line}") };
     // One write, so that two deploys that start together do not mix their lines.
     output.add(&line).map_err(failed)
 }

@@ -82,7 +82,7 @@ impl Decision {
             previous: None,
             span: BootSpan::begin(Uptime::now()),
             marks: Marks::default(),
-            confirmation: None,
+            trial: None,
         }
     }
 

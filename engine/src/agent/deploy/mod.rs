@@ -53,7 +53,7 @@ use super::compare::after_hooks;
 use super::conversation::Conversation;
 use super::go_live::{Departure, go_live};
 use super::reporter::Reporter;
-use super::run::{Act, Scene, relay, take_back_unconfirmed};
+use super::run::{Act, Scene, end_overdue_trial, relay};
 use super::site::Site;
 use super::site::layout::Layout;
 use super::site::lock::Lock;
@@ -95,7 +95,7 @@ pub(crate) fn deploy(
     let lock = lock(&mut layout)?;
     reserve::ensure(&lock, &layout.private)?;
     let mut site = Site::hold(lock, layout)?;
-    take_back_unconfirmed(conversation, order.hello, &mut site)?;
+    end_overdue_trial(conversation, order.hello, &mut site)?;
     let done = deploy_held(conversation, order, &mut site, look);
     done.inspect_err(|error| run_on_failure(conversation, order, &site, error))
 }

@@ -109,7 +109,7 @@ impl Rebuilding<'_> {
         let Rebuilding { site, store, staging, record } = *self;
         let assembled = self.assemble(reporter, manifest, classification)?;
         let span = BootSpan::begin(Uptime::now());
-        let record = Record { span, confirmation: None, ..record.clone() };
+        let record = Record { span, trial: None, ..record.clone() };
         let (layout, assembled) = (&site.layout, &assembled);
         let publication = Publication { layout, store, staging, manifest, assembled, arrived: &[], record: &record };
         publish(&site.lock, &publication)?;

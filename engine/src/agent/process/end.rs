@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 
 use super::identity::ProcessIdentity;
 use super::proc::user_of;
@@ -53,6 +53,20 @@ pub(crate) fn end(process: &ProcessIdentity, patience: Duration) -> Result<(), N
             Err(Errno::SRCH) => return Ok(()),
             Err(errno) => return Err(NotEnded::Refused(errno)),
         }
+        if has_ended(&pidfd, patience) {
+            return Ok(());
+        }
+    }
+    Err(NotEnded::Survived)
+}
+
+/// Ends a process that leads a group, and its group. Returns once the leader has ended, or does not end.
+pub(crate) fn end_group(leader: &ProcessIdentity, patience: Duration) -> Result<(), NotEnded> {
+    let pidfd = open(leader)?;
+    let group = i32::try_from(leader.pid).ok().and_then(Pid::from_raw).ok_or(NotEnded::Gone)?;
+    for signal in [Signal::TERM, Signal::KILL] {
+        // The group keeps its number while it has a member.
+        kill_process_group(group, signal).ok();
         if has_ended(&pidfd, patience) {
             return Ok(());
         }

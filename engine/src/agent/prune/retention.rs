@@ -101,7 +101,7 @@ mod tests {
             previous: (n > 1).then(|| (n - 1).to_string().parse().unwrap()),
             span: None,
             marks: Marks::default(),
-            confirmation: None,
+            trial: None,
         };
         Releases { records: (1..=count).map(record).collect(), ..Releases::default() }
     }

@@ -10,8 +10,8 @@ use crate::error::{Error, Refusal};
 use crate::wire::frame::FrameReader;
 use crate::wire::message;
 
-use super::confirmation::Deadline;
 use super::order::ToRunner;
+use super::trial::Deadline;
 
 /// A verdict: the reason why the release is not good, if there is one.
 pub(super) type Verdict = Option<Box<Refusal>>;
@@ -52,6 +52,11 @@ impl Attendance {
             }
             self.0.changed.notify_all();
         }
+        self.note_gone();
+    }
+
+    /// Notes that the client has gone.
+    pub(super) fn note_gone(&self) {
         self.state().is_gone = true;
         self.0.changed.notify_all();
     }

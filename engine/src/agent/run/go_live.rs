@@ -2,26 +2,27 @@
 //!
 //! 1. hooks before the switch; the release is compared with its manifest, and what they wrote is made durable;
 //! 2. the switch;
-//! 3. hooks after it, then the checks of the server, then the verdict of the client;
+//! 3. the trial: hooks after it, then the checks of the server, then the verdict of the client;
 //! 4. hooks at the end.
 //!
 //! A failure in 1 leaves the live release as it is. A failure in 3 switches back to the release that was live before,
-//! unless the hook says that the new one stays. A failure in 4 is reported, and the release stays.
+//! unless the hook says that the new one stays. A rollback does not switch back: the user just left that release. A
+//! failure in 4 is reported, and the release stays.
 
 use std::time::Instant;
 
 use crate::error::{Error, HookError};
 use crate::event::Phase;
 use crate::hook::{Hook, HookPhase, OnError};
-use crate::news::News;
 use crate::release::ReleaseId;
 use crate::wire::message::{Hello, Request};
 
 use super::attendance::Attendance;
-use super::confirmation::{self, Deadline};
 use super::hooks::Hooks;
 use super::order::{GoLive, RunnerEnd};
 use super::scene::Scene;
+use super::take_back::{WayBack, take_back};
+use super::trial::{self, Deadline};
 use crate::agent::compare::after_hooks;
 use crate::agent::reporter::Reporter;
 use crate::agent::site::Site;
@@ -48,50 +49,65 @@ impl Launch<'_> {
         let previous = site.layout.current.live()?;
         let scene =
             Scene { release: Some(order.release.clone()), previous: previous.clone(), is_rollback: order.is_rollback };
-        let switched = self.prepare(site, &scene).and_then(|()| self.switch(site, order, previous.as_ref()));
+        let switched = self.prepare(site, &scene).and_then(|()| self.switch(site, order, &scene));
         let (switched, deadline) = switched.inspect_err(|_| self.run_on_failure(site, &scene))?;
         if let Err(unfit) = self.prove(site, &scene, deadline) {
-            self.leave(site, &scene, &unfit);
-            return Err(unfit.error);
+            return Err(self.follow(site, &scene, order, unfit));
         }
-        if deadline.is_some()
-            && let Err(error) = confirmation::end(site, &order.release)
-        {
+        if let Err(error) = trial::end(site, &order.release) {
             let reason = error.with_cause();
             let release = &order.release;
-            self.reporter.warn(format!("Release {release} is confirmed, but its record could not be written: {reason}. Check the server's disk: the next run switches back from {release}"));
+            self.reporter.warn(format!("Release {release} is good, but its record could not be written: {reason}. Check the server's disk: the next run takes its hooks and checks for unfinished"));
         }
-        let ended = self.hooks.run(HookPhase::AfterDeploy, &scene, site);
+        let phases: &[HookPhase] = match order.is_rollback {
+            true => &[HookPhase::AfterRollback, HookPhase::AfterDeploy],
+            false => &[HookPhase::AfterDeploy],
+        };
+        let ended = phases.iter().try_for_each(|&phase| self.hooks.run(phase, &scene, site));
         ended.inspect_err(|_| self.run_on_failure(site, &scene))?;
         Ok(switched)
     }
 
-    /// Switches back from a release that failed, unless it stays or there is no earlier one.
-    fn leave(&self, site: &mut Site, scene: &Scene, unfit: &Unfit) {
-        let Some(release) = &scene.release else { return };
-        let reason = self.hooks.mask.mask(unfit.error.with_cause());
-        match &scene.previous {
-            Some(previous) if !unfit.stays => {
-                let previous = previous.clone();
-                self.take_back(site, &previous, &reason).unwrap_or_else(|error| {
+    /// Does what follows a failure after the switch, and returns the error for the user.
+    fn follow(&self, site: &mut Site, scene: &Scene, order: &GoLive, unfit: Unfit) -> Error {
+        let Unfit { error, stays } = unfit;
+        let reason = self.hooks.mask.mask(error.with_cause());
+        // A release that is gone cannot stay, not even after a rollback.
+        let is_gone = matches!(error, Error::Hook(HookError::RemovedRelease { .. }));
+        let is_rollback = order.back.is_some() && !is_gone;
+        let error = match scene.previous.as_ref().filter(|_| !stays && !is_rollback) {
+            Some(previous) => {
+                self.take_back(site, previous, &reason).unwrap_or_else(|error| {
                     self.reporter.warn(format!("The server could not switch back: {}", error.with_cause()));
                 });
+                error
             }
-            _ => {
-                if let Err(error) = confirmation::end(site, release) {
-                    self.reporter.warn(error.with_cause());
-                }
-                let Site { lock, layout, releases } = site;
-                let marked = marks::mark_bad(lock, layout, releases, release, &reason, &self.hello.provenance);
-                marked.unwrap_or_else(|error| self.reporter.warn(error.with_cause()));
-                if scene.previous.is_none() {
+            None => {
+                self.stay(site, order, &reason).unwrap_or_else(|error| self.reporter.warn(error.with_cause()));
+                let release = &order.release;
+                if is_rollback {
+                    self.reporter.warn(format!("Release {release} stays live: a rollback is not taken back"));
+                } else if scene.previous.is_none() {
                     self.reporter.warn(format!("Release {release} stays live: there is no earlier one to go back to"));
                 }
+                if is_rollback { error.with_good_release() } else { error }
             }
-        }
+        };
         // A log may be on a mount that does not answer: the way back comes first.
         self.hooks.show_logs(scene, site);
         self.run_on_failure(site, scene);
+        error
+    }
+
+    /// Leaves a release live that failed. The goal of a rollback is not marked bad: it was good, and a later rollback
+    /// may go there.
+    fn stay(&self, site: &mut Site, order: &GoLive, reason: &str) -> Result<(), Error> {
+        trial::end(site, &order.release)?;
+        if order.back.is_some() {
+            return Ok(());
+        }
+        let Site { lock, layout, releases } = site;
+        marks::mark_bad(lock, layout, releases, &order.release, reason, &self.hello.provenance)
     }
 
     /// Runs the hooks before the switch, and makes durable what they wrote.
@@ -124,24 +140,19 @@ impl Launch<'_> {
     }
 
     /// Switches. If a confirmation is needed, its time begins before.
-    fn switch(
-        &self,
-        site: &mut Site,
-        order: &GoLive,
-        previous: Option<&ReleaseId>,
-    ) -> Result<(RunnerEnd, Option<Deadline>), Error> {
+    fn switch(&self, site: &mut Site, order: &GoLive, scene: &Scene) -> Result<(RunnerEnd, Option<Deadline>), Error> {
         let GoLive { release, back, .. } = order;
-        self.reporter.began(Phase::Switch);
         self.reporter.begin_switch(release)?;
+        self.reporter.began(Phase::Switch);
         let began = Instant::now();
         // A rollback is not confirmed: it goes to a release that was good.
         let time = self.hello.procedure.confirm.filter(|_| !order.is_rollback);
         let deadline = time.map(Deadline::begin);
-        let confirmation = deadline.map(|deadline| deadline.confirmation(previous));
+        let trial = trial::of(&self.hello.procedure, scene, back.is_some(), deadline);
         let step = back.as_ref().map_or(Step::Forward, |reason| Step::Back { reason });
         let (verb, provenance) = (self.hello.request.verb(), &self.hello.provenance);
         let Site { lock, layout, releases } = site;
-        let switch = Switch { id: release, step, verb, provenance, confirmation: confirmation.as_ref() };
+        let switch = Switch { id: release, step, verb, provenance, trial: trial.as_ref() };
         let switched = switch::switch(layout, lock, releases, switch)?;
         self.reporter.live(release);
         self.reporter.ended(Phase::Switch);
@@ -152,15 +163,8 @@ impl Launch<'_> {
 
     /// Runs the hooks after the switch, then the checks.
     fn prove(&self, site: &mut Site, scene: &Scene, deadline: Option<Deadline>) -> Result<(), Unfit> {
-        let phases = if scene.is_rollback {
-            &[HookPhase::AfterSwitch, HookPhase::AfterRollback][..]
-        } else {
-            &[HookPhase::AfterSwitch]
-        };
-        for &phase in phases {
-            let run = self.hooks.run(phase, scene, site);
-            run.map_err(|error| Unfit { stays: self.stays_after(&error), error })?;
-        }
+        let run = self.hooks.run(HookPhase::AfterSwitch, scene, site);
+        run.map_err(|error| Unfit { stays: self.stays_after(&error), error })?;
         let checked = self.hooks.check(scene, site).and_then(|()| self.ask_client(deadline));
         checked.map_err(|error| Unfit { error, stays: false })
     }
@@ -194,32 +198,20 @@ impl Launch<'_> {
     /// Switches back from the live release, and runs the hooks of a rollback.
     pub(super) fn take_back(&self, site: &mut Site, to: &ReleaseId, reason: &str) -> Result<(), Error> {
         let from = site.layout.current.live()?;
-        if let Some(from) = &from {
-            self.reporter.tell(News::Returning { from: from.clone(), to: to.clone() });
-        }
-        let Site { lock, layout, releases } = site;
-        let step = Step::Back { reason };
-        let provenance = &self.hello.provenance;
-        let back = Switch { id: to, step, verb: "return", provenance, confirmation: None };
-        let switched = switch::switch(layout, lock, releases, back)?;
-        switched.warnings.into_iter().for_each(|warning| self.reporter.warn(warning));
-        self.reporter.live(to);
         let scene = Scene { release: Some(to.clone()), previous: from, is_rollback: true };
-        for phase in [HookPhase::AfterSwitch, HookPhase::AfterRollback] {
-            if let Err(error) = self.hooks.run_to_the_end(phase, &scene, site) {
-                self.reporter.warn(error.with_cause());
-            }
-        }
+        let trial = trial::after_return(&self.hello.procedure, &scene);
+        let way = WayBack { to, reason, provenance: &self.hello.provenance, trial: trial.as_ref() };
+        take_back(self.reporter, site, &way)?;
+        self.hooks.run_all(HookPhase::AfterSwitch, &scene, site);
+        trial::end(site, to).unwrap_or_else(|error| self.reporter.warn(error.with_cause()));
+        self.hooks.run_all(HookPhase::AfterRollback, &scene, site);
         Ok(())
     }
 
-    /// Runs the hooks for failures. Their errors are warnings.
+    /// Runs the hooks for failures.
     pub(super) fn run_on_failure(&self, site: &mut Site, scene: &Scene) {
         let scene = Scene { is_rollback: false, ..scene.clone() };
-        let run = self.hooks.run_to_the_end(HookPhase::OnFailure, &scene, site);
-        if let Err(error) = run {
-            self.reporter.warn(error.with_cause());
-        }
+        self.hooks.run_all(HookPhase::OnFailure, &scene, site);
     }
 }
 

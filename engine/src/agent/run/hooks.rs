@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use crate::command::{CommandEnd, Invocation, KeptLines, Mask};
-use crate::error::Error;
+use crate::disk::Kind;
+use crate::error::{Error, HookError};
 use crate::event::HookEvent;
 use crate::hook::{Hook, HookPhase};
 use crate::manifest::{Manifest, diff};
@@ -16,6 +17,7 @@ use super::scene::{Scene, variable};
 use crate::agent::reporter::Reporter;
 use crate::agent::site::Site;
 use crate::agent::site::layout::Layout;
+use crate::agent::site::lock::Lock;
 use crate::agent::site::marks;
 use crate::agent::site::records::{Releases, read_manifest};
 
@@ -35,12 +37,31 @@ impl Hooks<'_> {
     /// Runs the hooks of a phase that the scene calls. The first one that fails and must not ends it, and so does an
     /// interruption.
     pub(super) fn run(&self, phase: HookPhase, scene: &Scene, site: &mut Site) -> Result<(), Error> {
-        self.run_until(phase, scene, site, &|| self.attendance.is_stopped())
+        let must_stop = || self.attendance.is_stopped();
+        for hook in self.hello.procedure.hooks_of(phase).filter(|hook| scene.calls(hook)) {
+            if must_stop() {
+                return Err(Error::Interrupted);
+            }
+            if let Err(error) = self.run_if_touched(hook, scene, site, &must_stop) {
+                let is_serious = matches!(error, Error::Interrupted | Error::Hook(HookError::RemovedRelease { .. }));
+                if hook.halt_on_error || is_serious {
+                    return Err(error);
+                }
+                self.reporter.warn(error.with_cause());
+            }
+        }
+        Ok(())
     }
 
-    /// Runs the hooks of a phase as [`Hooks::run`] does. An interruption does not end them: they follow a failure.
-    pub(super) fn run_to_the_end(&self, phase: HookPhase, scene: &Scene, site: &mut Site) -> Result<(), Error> {
-        self.run_until(phase, scene, site, &|| false)
+    /// Runs all hooks of a phase that the scene calls. They follow a failure: an interruption does not end them. One that
+    /// fails is a warning, and the others run all the same: a hook of a new release may not work in an older one, and
+    /// a restart behind it must not be left out.
+    pub(super) fn run_all(&self, phase: HookPhase, scene: &Scene, site: &mut Site) {
+        for hook in self.hello.procedure.hooks_of(phase).filter(|hook| scene.calls(hook)) {
+            if let Err(error) = self.run_if_touched(hook, scene, site, &|| false) {
+                self.reporter.warn(error.with_cause());
+            }
+        }
     }
 
     /// Runs one hook, whatever its phase and its conditions are.
@@ -50,28 +71,16 @@ impl Hooks<'_> {
         self.run_in(hook, scene, site, &|| self.attendance.is_stopped()).map(drop)
     }
 
-    fn run_until(
+    /// Runs a hook, unless nothing changed that it depends on.
+    fn run_if_touched(
         &self,
-        phase: HookPhase,
+        hook: &Hook,
         scene: &Scene,
         site: &mut Site,
         must_stop: &dyn Fn() -> bool,
     ) -> Result<(), Error> {
-        for hook in self.hello.procedure.hooks_of(phase).filter(|hook| scene.calls(hook)) {
-            if must_stop() {
-                return Err(Error::Interrupted);
-            }
-            if !is_touched_in(hook, scene, &site.layout, &site.releases)? {
-                continue;
-            }
-            if let Err(error) = self.run_in(hook, scene, site, must_stop) {
-                if hook.halt_on_error || matches!(error, Error::Interrupted) {
-                    return Err(error);
-                }
-                self.reporter.warn(error.with_cause());
-            }
-        }
-        Ok(())
+        let is_touched = is_touched_in(hook, scene, &site.layout, &site.releases)?;
+        if is_touched { self.run_in(hook, scene, site, must_stop) } else { Ok(()) }
     }
 
     /// Runs a hook. Fails if it fails.
@@ -81,9 +90,9 @@ impl Hooks<'_> {
             // A migration that fails half-way may have changed the database too.
             marks::note_migration(lock, layout, releases, release, &hook.name)?;
         }
-        lock.note_hook(Some(&hook.name));
-        let end = self.run_one(hook, scene, layout, must_stop);
+        let end = self.run_one(hook, scene, layout, lock, must_stop);
         lock.note_hook(None);
+        check_release(hook, scene, layout)?;
         Error::of_hook(hook, end)
     }
 
@@ -92,6 +101,7 @@ impl Hooks<'_> {
         hook: &Hook,
         scene: &Scene,
         layout: &Layout,
+        lock: &Lock,
         must_stop: &dyn Fn() -> bool,
     ) -> Result<CommandEnd, Error> {
         let mut variables = scene.variables(self.hello, layout)?;
@@ -108,7 +118,8 @@ impl Hooks<'_> {
             variables: &variables,
             mask: &self.mask,
         };
-        let end = invocation.run(|line| kept.add(line, &mut pass), must_stop)?;
+        let note = |pid| lock.note_hook(Some((&hook.name, pid)));
+        let end = invocation.run_noted(note, |line| kept.add(line, &mut pass), must_stop)?;
         kept.finish(&mut pass);
         self.tell(HookEvent::Ended { name: name(), end, seconds: began.elapsed().as_secs_f32() });
         Ok(end)
@@ -118,6 +129,17 @@ impl Hooks<'_> {
     pub(super) fn tell(&self, event: HookEvent) {
         self.reporter.tell(News::Hook(event));
     }
+}
+
+/// Fails if a hook removed the release. A link to it would lead nowhere.
+fn check_release(hook: &Hook, scene: &Scene, layout: &Layout) -> Result<(), Error> {
+    let Some(release) = &scene.release else { return Ok(()) };
+    let stat = layout.releases.stat(release.as_str().as_bytes())?;
+    if stat.is_some_and(|stat| stat.kind == Kind::Directory) {
+        return Ok(());
+    }
+    let (name, phase, release) = (hook.name.clone(), hook.phase, release.clone());
+    Err(HookError::RemovedRelease { name, phase, release }.into())
 }
 
 /// Tells whether a path that a hook depends on differs between the two releases of a scene. If one of them is missing or

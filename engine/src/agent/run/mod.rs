@@ -16,7 +16,6 @@
 
 mod attendance;
 mod checks;
-mod confirmation;
 mod go_live;
 mod hooks;
 mod logs;
@@ -26,10 +25,12 @@ mod program;
 mod relay;
 mod runner;
 mod scene;
+mod take_back;
+mod trial;
 
 pub(crate) use hooks::is_touched;
 pub(crate) use order::{Act, GoLive};
-pub(crate) use overdue::take_back_unconfirmed;
+pub(crate) use overdue::end_overdue_trial;
 pub(crate) use program::RunnerProgram;
 pub(crate) use relay::relay;
 pub(crate) use runner::serve_runner;

@@ -10,6 +10,7 @@ use crate::wire::bounds::{self, MessageBounds};
 use crate::wire::message::Hello;
 
 use super::scene::Scene;
+use crate::agent::process::ProcessIdentity;
 
 /// A message to the runner.
 #[derive(Debug, Serialize, Deserialize)]
@@ -40,6 +41,8 @@ pub(super) struct Order {
     pub(super) hello: Hello,
     /// The fencing number of the lock, which is also the number of the journal.
     pub(super) fence: u64,
+    /// The process of the agent. None if the server has no `/proc`.
+    pub(super) agent: Option<ProcessIdentity>,
     /// The act.
     pub(super) act: Act,
 }

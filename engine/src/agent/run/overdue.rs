@@ -1,44 +1,80 @@
-//! Switches back from a release that waits for a confirmation which nobody can give any more.
+//! Ends the trial of a release whose runner is gone: its hooks and checks after the switch did not finish, or nobody can
+//! confirm it any more.
 //!
-//! Whoever holds the lock knows that no runner waits: a runner would hold it. So the runner was ended, or the server
-//! was restarted.
+//! A runner would hold the lock. So the holder of the lock knows that the runner was ended, or that the server was
+//! restarted. The site is in the same state as after a hook that failed, and the same follows.
 
 use crate::error::Error;
-use crate::news::News;
+use crate::release::{ReleaseId, Trial};
 use crate::wire::message::Hello;
 
-use super::confirmation;
 use super::order::Act;
 use super::relay::relay;
+use super::take_back::{WayBack, take_back};
+use super::trial;
 use crate::agent::conversation::Conversation;
 use crate::agent::reporter::Reporter;
-use crate::agent::site::Site;
-use crate::agent::site::switch::{self, Step, Switch};
+use crate::agent::site::{Site, marks};
+
+/// The reason of a release whose hooks or checks did not finish.
+const UNFINISHED: &str = "its hooks and checks after the switch did not finish: the process that ran them was ended";
 
 /// The reason of a release that nobody confirmed.
-const REASON: &str = "nobody confirmed it, and the process that waited for that was ended";
+const UNCONFIRMED: &str = "nobody confirmed it, and the process that waited for that was ended";
 
-/// Switches back if the live release was never confirmed.
-pub(crate) fn take_back_unconfirmed(conversation: &Conversation, hello: &Hello, site: &mut Site) -> Result<(), Error> {
+/// Treats the trial of the live release as failed, if it did not end: goes back, or tells that the release stays.
+pub(crate) fn end_overdue_trial(conversation: &Conversation, hello: &Hello, site: &mut Site) -> Result<(), Error> {
     let Some(live) = site.layout.current.live()? else { return Ok(()) };
-    let Some(confirmation) = site.releases.find(&live).and_then(|record| record.confirmation.clone()) else {
+    let Some(trial) = site.releases.find(&live).and_then(|record| record.trial.clone()) else {
         return Ok(());
     };
-    let Some(to) = confirmation.back_to.filter(|to| site.releases.find(to).is_some()) else {
-        conversation.warn(format!("Release {live} was never confirmed, and there is no earlier one to go back to"));
-        return confirmation::end(site, &live);
-    };
-    conversation.tell(News::Returning { from: live.clone(), to: to.clone() });
-    conversation.warn(format!("Release {live} was never confirmed: {REASON}"));
-    if hello.procedure.needs_runner() {
-        let ended = relay(conversation, &site.lock, hello, Act::TakeBack { to, reason: REASON.to_owned() });
-        site.read_again()?;
-        return ended.map(drop);
+    let reason = if trial.confirmation.is_some() { UNCONFIRMED } else { UNFINISHED };
+    match trial.back_to.as_ref().filter(|to| site.releases.find(to).is_some()) {
+        Some(to) => {
+            conversation.warn(format!("Release {live} is left: {reason}"));
+            go_back(conversation, hello, site, to, reason)
+        }
+        None => stay(conversation, hello, site, &live, &trial, reason),
+    }
+}
+
+/// Goes back, with the hooks of a rollback if the run has any.
+fn go_back(
+    conversation: &Conversation,
+    hello: &Hello,
+    site: &mut Site,
+    to: &ReleaseId,
+    reason: &str,
+) -> Result<(), Error> {
+    if !hello.procedure.needs_runner() {
+        let way = WayBack { to, reason, provenance: &hello.provenance, trial: None };
+        return take_back(conversation, site, &way);
+    }
+    let ended = relay(conversation, &site.lock, hello, Act::TakeBack { to: to.clone(), reason: reason.to_owned() });
+    site.read_again()?;
+    match ended {
+        // Whatever failed came after the switch.
+        Err(error) if site.layout.current.live()?.as_ref() == Some(to) => conversation.warn(error.with_cause()),
+        Err(error) => return Err(error),
+        Ok(_) => {}
+    }
+    Ok(())
+}
+
+/// Tells that the release stays: it is the first one, or a rollback made it live, or its hooks may fail.
+fn stay(
+    conversation: &Conversation,
+    hello: &Hello,
+    site: &mut Site,
+    live: &ReleaseId,
+    trial: &Trial,
+    reason: &str,
+) -> Result<(), Error> {
+    conversation.warn(format!("Release {live} stays live, but {reason}. Run these hooks again"));
+    trial::end(site, live)?;
+    if !trial.marks_bad {
+        return Ok(());
     }
     let Site { lock, layout, releases } = site;
-    let step = Step::Back { reason: REASON };
-    let back = Switch { id: &to, step, verb: "return", provenance: &hello.provenance, confirmation: None };
-    switch::switch(layout, lock, releases, back)?;
-    conversation.live(&to);
-    Ok(())
+    marks::mark_bad(lock, layout, releases, live, reason, &hello.provenance)
 }

@@ -17,6 +17,8 @@ use crate::wire::message::{self, FromAgent, Hello, ToAgent};
 use super::RunnerProgram;
 use super::order::{Act, FromRunner, Order, RunnerEnd, ToRunner};
 use crate::agent::conversation::{Conversation, Incoming, Next};
+use crate::agent::process::{ProcessIdentity, end_group};
+use crate::agent::reporter::Reporter;
 use crate::agent::site::lock::{Descriptors, Lock};
 
 /// The words that start a runner.
@@ -25,6 +27,12 @@ const WORDS: [&str; 2] = ["agent", "--runner"];
 /// The time until a client that has gone is noticed while its content waits.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
+/// The longest wait for a runner that does not read.
+const WRITE_MAX: Duration = Duration::from_secs(60);
+
+/// The time that a hook has to end by itself.
+const HOOK_END_MAX: Duration = Duration::from_secs(5);
+
 /// Messages of the runner that are read ahead.
 const READ_AHEAD: usize = 16;
 
@@ -32,28 +40,27 @@ const READ_AHEAD: usize = 16;
 /// and decides.
 pub(crate) fn relay(conversation: &Conversation, lock: &Lock, hello: &Hello, act: Act) -> Result<RunnerEnd, Error> {
     // Before there is a release, content of the client may be under way, which is not for the runner.
-    let listens = !matches!(act, Act::Hooks { phase: HookPhase::BeforeUpload, .. });
+    let listens = !matches!(act, Act::Hooks { phase: HookPhase::BeforeUpload, .. } | Act::TakeBack { .. });
     conversation.ensure_journal();
     let (mut child, socket) = start(&conversation.program, lock)?;
-    let reader = FrameReader::new::<FromRunner>(socket.try_clone().map_err(unstarted)?);
+    let agent = ProcessIdentity::own();
+    let order = ToRunner::Order(Box::new(Order { hello: hello.clone(), fence: lock.fence(), agent, act }));
+    let said = listen(&socket);
     let mut relay =
         Relay { conversation, out: FrameWriter::new(socket), listens, has_client: true, interruption: None };
-    relay.send(&ToRunner::Order(Box::new(Order { hello: hello.clone(), fence: lock.fence(), act })))?;
-    let (sender, said) = bounded(READ_AHEAD);
-    let mut reader = reader;
-    threads::spawn(move || {
-        while let Ok(Some((_, payload))) = reader.read() {
-            let Ok(message) = message::from_bytes::<FromRunner>(&payload) else { return };
-            if sender.send(Some(message)).is_err() {
-                return;
-            }
+    lock.lend();
+    let ended = match said.and_then(|said| relay.send(&order).map(|()| said)) {
+        Ok(said) => relay.pass_on(&said),
+        Err(error) => {
+            // It has done nothing yet.
+            child.kill().map_err(unstarted)?;
+            Err(error)
         }
-        sender.send(None).unwrap_or_default();
-    })?;
-    let ended = relay.pass_on(&said);
+    };
     // It ends at once, or has ended.
     child.wait().map_err(unstarted)?;
     lock.resume();
+    wait_for_hook(conversation, lock);
     let mut ended = ended?;
     let failure = ended.failure.take();
     // The runner knows nothing of another run.
@@ -62,9 +69,45 @@ pub(crate) fn relay(conversation: &Conversation, lock: &Lock, hello: &Hello, act
     by_another.or(failure).map_or(Ok(ended), |refusal| Err(Error::Agent(refusal)))
 }
 
+/// Begins to read the messages of a runner. The last one is none.
+fn listen(socket: &UnixStream) -> Result<Receiver<Option<FromRunner>>, Error> {
+    let mut reader = FrameReader::new::<FromRunner>(socket.try_clone().map_err(unstarted)?);
+    let (sender, said) = bounded(READ_AHEAD);
+    threads::spawn(move || {
+        while let Ok(Some((_, payload))) = reader.read() {
+            let Ok(message) = message::from_bytes::<FromRunner>(&payload) else { break };
+            if sender.send(Some(message)).is_err() {
+                return;
+            }
+        }
+        sender.send(None).unwrap_or_default();
+    })?;
+    Ok(said)
+}
+
+/// Waits for a hook that still runs because its runner was killed. It is not ended, as a migration must not stop half-way,
+/// unless the user interrupts.
+fn wait_for_hook(conversation: &Conversation, lock: &Lock) {
+    let Some((hook, process)) = lock.running_hook() else { return };
+    let pid = process.pid;
+    conversation.warn(format!(
+        "The process that runs the hooks was ended. Its hook `{hook}` (process {pid}) still runs: waiting for its end"
+    ));
+    while process.is_running() {
+        std::thread::sleep(LOOK_EVERY);
+        if conversation.last_word() == Some(true) {
+            // One that cannot be ended has ended, or keeps the lock.
+            end_group(&process, HOOK_END_MAX).ok();
+            break;
+        }
+    }
+    lock.resume();
+}
+
 /// Starts a runner that holds the lock. Returns it, and the socket to it.
 fn start(program: &RunnerProgram, lock: &Lock) -> Result<(Child, UnixStream), Error> {
     let (own, other) = UnixStream::pair().map_err(unstarted)?;
+    own.set_write_timeout(Some(WRITE_MAX)).map_err(unstarted)?;
     let Descriptors { directory, file } = lock.descriptors_for_child().map_err(unstarted)?;
     let stdio = |descriptor: Option<OwnedFd>| descriptor.map_or_else(Stdio::null, Stdio::from);
     let mut command = Command::new(&program.0);

@@ -11,6 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
+use std::time::Duration;
 
 use crate::command::Mask;
 use crate::error::{Error, Refusal};
@@ -27,18 +28,24 @@ use super::attendance::Attendance;
 use super::go_live::Launch;
 use super::hooks::Hooks;
 use super::order::{Act, FromRunner, Order, RunnerEnd, ToRunner};
+use crate::agent::conversation::CLIENT_SILENT_MAX;
 use crate::agent::deploy_path::deploy_path;
+use crate::agent::process::ProcessIdentity;
 use crate::agent::reporter::Reporter;
 use crate::agent::site::Site;
 use crate::agent::site::journal::Journal;
 use crate::agent::site::layout::Layout;
 use crate::agent::site::lock::{BEAT_EVERY, Descriptors, Lock};
 
+/// The longest wait for an agent that does not read, because its client does not: as long as a client may be silent.
+const WRITE_MAX: Duration = CLIENT_SILENT_MAX;
+
 /// Serves one order of the agent that started this process.
 pub(crate) fn serve_runner() -> Result<(), Error> {
     // It fails if this process leads a session already: then nothing is to be done.
     rustix::process::setsid().ok();
     let socket = UnixStream::from(own(io::stdin().as_fd())?);
+    socket.set_write_timeout(Some(WRITE_MAX)).map_err(broken)?;
     let descriptors = Descriptors::of_child(own(io::stdout().as_fd())?, own(io::stderr().as_fd())?)?;
     let mut reader = FrameReader::new::<ToRunner>(socket.try_clone().map_err(broken)?);
     let Some((FrameKind::Message, payload)) = reader.read()? else {
@@ -74,15 +81,23 @@ fn carry_out(order: &Order, descriptors: Descriptors, mut voice: Voice) -> Resul
         Hooks { hello, reporter: &voice, attendance: &voice.attendance, mask: Mask::new(&hello.procedure.secrets) };
     let ended = act(order, &hooks, &voice, &mut site);
     let failure = ended.as_ref().err().map(|error| error.to_refusal().masked(&hooks.mask));
-    let is_heard = !voice.attendance.is_gone();
-    if !is_heard && let Some(journal) = &voice.journal {
-        let live = site.layout.current.live().ok().flatten();
-        journal.end(failure.as_ref().map(Refusal::text), live, is_heard);
+    let error = failure.as_ref().map(Refusal::text);
+    let end_journal = || {
+        if let Some(journal) = &voice.journal {
+            journal.end(error.clone(), site.layout.current.live().ok().flatten(), false);
+        }
+    };
+    let was_gone = voice.attendance.is_gone();
+    if was_gone {
+        end_journal();
     }
-    let end = RunnerEnd { failure, ..ended.unwrap_or_default() };
-    voice.send(&FromRunner::Ended(Box::new(end)));
-    if is_heard {
-        // The agent goes on holding the lock, with the text in it.
+    voice.send(&FromRunner::Ended(Box::new(RunnerEnd { failure, ..ended.unwrap_or_default() })));
+    if !was_gone && voice.attendance.is_gone() {
+        end_journal();
+    }
+    if let Some(agent) = order.agent.clone().filter(ProcessIdentity::is_running) {
+        // The agent goes on holding the lock, with the text in it. It may be stuck: then the text must name it.
+        site.lock.name_holder(agent);
         site.lock.leave_to_other();
     }
     Ok(())
@@ -116,15 +131,13 @@ fn act(order: &Order, hooks: &Hooks<'_>, voice: &Voice, site: &mut Site) -> Resu
     match &order.act {
         Act::GoLive(go_live) => launch.go_live(site, go_live),
         Act::Hooks { phase, scene } => {
-            let run = match phase {
-                HookPhase::OnFailure => hooks.run_to_the_end(*phase, scene, site),
-                // The deploy does not go on without its client, and the journal must not say that it is done.
-                _ => hooks.run(*phase, scene, site).and_then(|()| launch.attendance.check()),
-            };
-            if run.is_err() && *phase != HookPhase::OnFailure {
+            if *phase == HookPhase::OnFailure {
                 launch.run_on_failure(site, scene);
+                return Ok(RunnerEnd::default());
             }
-            run.map(|()| RunnerEnd::default())
+            // The deploy does not go on without its client, and the journal must not say that it is done.
+            let run = hooks.run(*phase, scene, site).and_then(|()| launch.attendance.check());
+            run.inspect_err(|_| launch.run_on_failure(site, scene)).map(|()| RunnerEnd::default())
         }
         Act::Hook { name, scene } => hooks.run_named(name, scene, site).map(|()| RunnerEnd::default()),
         Act::TakeBack { to, reason } => launch.take_back(site, to, reason).map(|()| RunnerEnd::default()),
@@ -139,13 +152,15 @@ struct Voice {
 }
 
 impl Voice {
-    /// Sends a message. An agent that has gone needs none.
+    /// Sends a message. An agent that does not take it counts as gone, and so does its client.
     fn send(&self, message: &FromRunner) {
         let sent = message::to_bounded_bytes(message).and_then(|bytes| {
             let mut out = self.out.lock().expect("no sender panics");
             out.write(FrameKind::Message, &bytes)
         });
-        sent.unwrap_or_default();
+        if sent.is_err() {
+            self.attendance.note_gone();
+        }
     }
 }
 

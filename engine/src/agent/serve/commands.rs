@@ -10,6 +10,8 @@ use crate::error::{Error, SiteError};
 use crate::event::HookEvent;
 use crate::hook::Command;
 use crate::news::News;
+use crate::release::ReleaseId;
+use crate::report::HookRunReport;
 use crate::wire::message::Reply;
 
 use super::Service;
@@ -24,15 +26,15 @@ impl Service<'_> {
     /// Runs a hook by its name.
     pub(super) fn run_hook(&self, path: &Path, name: &str) -> Result<Reply, Error> {
         let site = self.hold(path)?;
-        let scene = scene_of_live(&site.layout, &site.releases)?;
+        let (scene, release) = scene_of_live(&site.layout, &site.releases)?;
         relay(self.conversation, &site.lock, self.hello, Act::Hook { name: name.to_owned(), scene })?;
-        Ok(Reply::RanHook)
+        Ok(Reply::RanHook(HookRunReport { hook: name.to_owned(), release, warnings: Vec::new() }))
     }
 
     /// Runs a command, and passes its output on.
     pub(super) fn exec(&self, path: &Path, command: &Command) -> Result<Reply, Error> {
         let layout = self.open(path)?;
-        let scene = scene_of_live(&layout, &Releases::read(&layout)?)?;
+        let (scene, _) = scene_of_live(&layout, &Releases::read(&layout)?)?;
         let variables = scene.variables(self.hello, &layout)?;
         let mask = Mask::new(&self.hello.procedure.secrets);
         let take = |text| {
@@ -45,12 +47,12 @@ impl Service<'_> {
     }
 }
 
-/// Returns the scene of a command by hand: the live release, and the one that a rollback would go to.
-fn scene_of_live(layout: &Layout, releases: &Releases) -> Result<Scene, Error> {
+/// Returns the scene of a command by hand, and the live release. The previous one is that which a rollback would go to.
+fn scene_of_live(layout: &Layout, releases: &Releases) -> Result<(Scene, ReleaseId), Error> {
     let live = layout.current.live()?;
     let Some(live) = live else {
         return Err(SiteError::NotSetUp(layout.root.path().display().to_string()).into());
     };
     let previous = releases.rollback_from(Some(&live)).map(|record| record.id.clone());
-    Ok(Scene { release: Some(live), previous, is_rollback: false })
+    Ok((Scene { release: Some(live.clone()), previous, is_rollback: false }, live))
 }

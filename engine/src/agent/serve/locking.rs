@@ -13,7 +13,7 @@ use crate::wire::message::Reply;
 use super::Service;
 use crate::agent::clock::now;
 use crate::agent::reporter::Reporter;
-use crate::agent::run::take_back_unconfirmed;
+use crate::agent::run::end_overdue_trial;
 use crate::agent::site::Site;
 use crate::agent::site::journal::{self, Journal};
 use crate::agent::site::layout::Layout;
@@ -26,12 +26,12 @@ impl Service<'_> {
         self.take_lock(layout, &self.hello.lock)
     }
 
-    /// Takes the lock, and mends what an earlier run left: also a release that nobody confirmed is left then.
+    /// Takes the lock, and mends what an earlier run left: also a release whose trial did not end is left then.
     pub(super) fn hold(&self, path: &Path) -> Result<Site, Error> {
         let mut layout = self.open(path)?;
         let lock = self.lock(&mut layout)?;
         let mut site = Site::hold(lock, layout)?;
-        take_back_unconfirmed(self.conversation, self.hello, &mut site)?;
+        end_overdue_trial(self.conversation, self.hello, &mut site)?;
         Ok(site)
     }
 

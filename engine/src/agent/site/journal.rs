@@ -4,7 +4,8 @@
 //! a hook can be read afterwards. The number is the fencing number of the run: no two runs have the same one.
 //!
 //! Lines are appended with one write each and are not synced: a power cut may lose the last ones. A journal that cannot
-//! be written stops nothing. The newest journals stay.
+//! be written stops nothing. A line that a full disk cut off stays, and the next one begins on a line of its own. The
+//! newest journals stay.
 
 use std::fs::File;
 use std::io;
@@ -120,6 +121,11 @@ pub(crate) fn runs(private: &Dir) -> Result<Vec<RunSummary>, Error> {
     Ok(summaries.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
+/// Returns a run by its number, if it has a journal.
+pub(crate) fn run(private: &Dir, number: u64) -> Result<Option<RunSummary>, Error> {
+    open_journals(private)?.map_or(Ok(None), |journals| summary(&journals, number))
+}
+
 /// Returns the newest run that has a journal.
 pub(crate) fn newest(private: &Dir) -> Result<Option<RunSummary>, Error> {
     let Some(journals) = open_journals(private)? else { return Ok(None) };
@@ -154,7 +160,8 @@ fn summary(journals: &Dir, number: u64) -> Result<Option<RunSummary>, Error> {
     };
     let (first, last) = ends().map_err(|error| Error::io("read", journals.path_of(&name), error))?;
     let line = |text: Option<&str>| text.and_then(|text| serde_json::from_str::<JournalLine>(text).ok());
-    let (first, last) = (line(first.lines().next()), line(last.lines().next_back()));
+    // Behind the last line may be one that was cut off.
+    let (first, last) = (line(first.lines().next()), last.lines().rev().find_map(|text| line(Some(text))));
     let Some(JournalLine { at: began, entry: JournalEntry::Begun(head) }) = first else { return Ok(None) };
     let result = match last {
         Some(JournalLine { at, entry: JournalEntry::Ended(result) }) => Some((at, result)),

@@ -12,7 +12,8 @@
 //! ended.
 //!
 //! The file has a text ([`text`]) with signs of life ([`pulse`]). A holder that ends clears it, so text in a free lock
-//! belongs to a run that died. On a full disk there is no text. [`taking`] is how a run comes by the lock: it waits, ends
+//! belongs to a run that died. If a hook of that run still runs, nobody gets the lock before the hook has ended: two
+//! migrations at once could damage a database. On a full disk there is no text. [`taking`] is how a run comes by the lock: it waits, ends
 //! a holder that is silent ([`owner`]), or interrupts one ([`interrupt`]). [`manual`] is a lock that a person takes.
 //!
 //! A function that changes a deploy path takes a [`Lock`], so that none can be called without one. Only setup comes
@@ -37,6 +38,7 @@ use crate::report::LockHolder;
 
 use super::fence;
 use crate::agent::clock::now;
+use crate::agent::process::ProcessIdentity;
 
 use self::text::LockText;
 
@@ -89,6 +91,8 @@ enum Attempt {
     Taken(Lock),
     /// Another run holds it. Its text may be missing.
     Held(Option<LockText>),
+    /// Nobody holds it, but a hook of a run that was killed still runs.
+    HookRuns(LockText),
 }
 
 impl Lock {
@@ -111,7 +115,11 @@ impl Lock {
         {
             return held_by_another();
         }
-        let taken_over = read(private)?.map(|text| text.holder);
+        let left = read(private)?;
+        if let Some(text) = left.as_ref().filter(|text| text.running_hook().is_some()) {
+            return Ok(Attempt::HookRuns(text.clone()));
+        }
+        let taken_over = left.map(|text| text.holder);
         let fence = fence::increment(private)?;
         // It named an earlier holder.
         interrupt::remove(private);
@@ -146,9 +154,19 @@ impl Lock {
         self.pulse.clone()
     }
 
-    /// Notes the hook that runs now, or that none does.
-    pub(crate) fn note_hook(&self, hook: Option<&str>) {
-        self.pulse.change(|text| text.holder.hook = hook.map(str::to_owned));
+    /// Notes the hook that runs now and its process, or that none does.
+    pub(crate) fn note_hook(&self, hook: Option<(&str, u32)>) {
+        self.pulse.change(|text| text.note_hook(hook));
+    }
+
+    /// Returns a hook that still runs after its runner was killed, and its process.
+    pub(crate) fn running_hook(&self) -> Option<(String, ProcessIdentity)> {
+        self.pulse.running_hook()
+    }
+
+    /// Lets a child that inherits the lock show that it is alive, until [`Lock::resume`].
+    pub(crate) fn lend(&self) {
+        self.pulse.lend();
     }
 
     /// Names this process as the holder again, after a child that inherited the lock has ended.
@@ -163,6 +181,14 @@ impl Lock {
             directory: self.directory.as_ref().map(OwnedFd::try_clone).transpose()?,
             file: self.pulse.file()?.map(OwnedFd::from),
         })
+    }
+
+    /// Names another process that has the descriptors as the holder.
+    pub(crate) fn name_holder(&self, process: ProcessIdentity) {
+        self.pulse.change(|text| {
+            text.holder.pid = process.pid;
+            text.process = Some(process);
+        });
     }
 
     /// Leaves the lock and its text to another process that has the descriptors.
@@ -192,7 +218,13 @@ impl Lock {
         match Lock::attempt(private, &unknown()).unwrap() {
             Attempt::Taken(lock) => lock,
             Attempt::Held(text) => panic!("{text:?}"),
+            Attempt::HookRuns(text) => panic!("{text:?}"),
         }
+    }
+
+    /// Tells whether the run of this number holds the lock.
+    pub(crate) fn is_held_by(private: &Dir, fence: u64) -> Result<bool, Error> {
+        Ok(Lock::holder(private)?.is_some() && fence::read(private)? == Some(fence))
     }
 
     /// Returns the present holder, if there is one.
@@ -208,7 +240,11 @@ impl Lock {
                 None => false,
             },
         };
-        Ok(if is_locked { Some(read(private)?.map_or_else(unknown, |text| text.holder)) } else { None })
+        let text = read(private)?;
+        if is_locked {
+            return Ok(Some(text.map_or_else(unknown, |text| text.holder)));
+        }
+        Ok(text.filter(|text| text.running_hook().is_some()).map(|text| text.holder))
     }
 }
 
@@ -366,7 +402,7 @@ mod tests {
         let (_place, dir) = private();
         let lock = Lock::for_test(&dir);
         let hook = || Lock::holder(&dir).unwrap().unwrap().hook;
-        lock.note_hook(Some("migrate"));
+        lock.note_hook(Some(("migrate", std::process::id())));
         let before = read(&dir).unwrap().unwrap();
         std::thread::sleep(std::time::Duration::from_millis(5));
         lock.pulse().beat();

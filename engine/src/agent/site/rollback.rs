@@ -196,7 +196,7 @@ mod tests {
             previous: None,
             span: None,
             marks: Marks::default(),
-            confirmation: None,
+            trial: None,
         }
     }
 

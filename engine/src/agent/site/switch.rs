@@ -4,14 +4,13 @@
 //! new one, never neither. Everything behind the link is durable before. After a power cut, a durable link to lost
 //! files would be worse than the old release.
 //!
-//! Before the rename, the record says where a rollback would go, and the confirmation that the release waits for; after
-//! it, when the release went live. A step back
-//! also marks the release that it leaves as bad. A crash in between is mended by the next run, see `mend`. If the
-//! record cannot be written after the rename, the switch is done, and that is a warning.
+//! Before the rename, the record says where a rollback would go, and that the release is on trial; after it, when the
+//! release went live. A step back also marks the release that it leaves as bad. A crash in between is mended by the next
+//! run, see `mend`. If the record cannot be written after the rename, the switch is done, and that is a warning.
 
 use crate::disk::{Dir, Kind};
 use crate::error::{Error, SiteError};
-use crate::release::{Bad, BootSpan, Confirmation, Provenance, Record, ReleaseId};
+use crate::release::{Bad, BootSpan, Provenance, Record, ReleaseId, Trial};
 
 use super::layout::Layout;
 use super::lock::Lock;
@@ -59,8 +58,8 @@ pub(crate) struct Switch<'a> {
     pub(crate) verb: &'a str,
     /// The person who switches.
     pub(crate) provenance: &'a Provenance,
-    /// The confirmation that the release waits for once it is live. None: nobody must confirm it.
-    pub(crate) confirmation: Option<&'a Confirmation>,
+    /// The trial of the release once it is live. None: the switch is all.
+    pub(crate) trial: Option<&'a Trial>,
 }
 
 /// Makes a release live. Changes nothing if it is live already.
@@ -70,7 +69,7 @@ pub(crate) fn switch(
     releases: &mut Releases,
     switch: Switch<'_>,
 ) -> Result<SwitchOutcome, Error> {
-    let Switch { id, step, verb, provenance, confirmation } = switch;
+    let Switch { id, step, verb, provenance, trial } = switch;
     let live = layout.current.live()?;
     if live.as_ref() == Some(id) {
         return Ok(SwitchOutcome { previous: live, warnings: Vec::new() });
@@ -83,7 +82,7 @@ pub(crate) fn switch(
         }
     }
     let record = releases.find_mut(id)?;
-    await_confirmation(lock, layout, record, confirmation)?;
+    note_trial(lock, layout, record, trial)?;
     let commit = record.provenance.commit.clone();
     point(layout, id)?;
     let at = now();
@@ -109,20 +108,15 @@ pub(crate) fn switch(
     Ok(SwitchOutcome { previous: live, warnings: noted.into_iter().chain(logged).collect() })
 }
 
-/// Notes the confirmation that a release will wait for. One that is left from a switch that did not happen goes.
-fn await_confirmation(
-    lock: &Lock,
-    layout: &Layout,
-    record: &mut Record,
-    confirmation: Option<&Confirmation>,
-) -> Result<(), Error> {
-    if record.confirmation.as_ref() == confirmation {
+/// Notes the trial of a release. One that is left from a switch that did not happen goes.
+fn note_trial(lock: &Lock, layout: &Layout, record: &mut Record, trial: Option<&Trial>) -> Result<(), Error> {
+    if record.trial.as_ref() == trial {
         return Ok(());
     }
-    record.confirmation = confirmation.cloned();
+    record.trial = trial.cloned();
     let written = records::replace(lock, layout, record);
-    // A rollback must work on a full disk. It needs no confirmation, and its record is written again afterwards.
-    if confirmation.is_some() { written } else { unless_full(written) }
+    // A rollback must work on a full disk. Nothing leads back from it, and its record is written again afterwards.
+    if trial.is_some_and(|trial| trial.back_to.is_some()) { written } else { unless_full(written) }
 }
 
 impl Step<'_> {

@@ -10,9 +10,9 @@ use crate::news::News;
 use crate::release::ReleaseId;
 use crate::report::RunSummary;
 use crate::report::{
-    AcquireReport, ChangesReport, CleanupReport, DeployState, Differences, LockReport, MakingReport, PinReport,
-    ReleaseReport, ReleasesReport, RunsReport, SetupReport, SharedEntryReport, SharedListReport, SharedWriteReport,
-    StatusReport, SwitchReport, UnlockReport,
+    AcquireReport, ChangesReport, CleanupReport, DeployState, Differences, HookRunReport, LockReport, MakingReport,
+    PinReport, ReleaseReport, ReleasesReport, RunsReport, SetupReport, SharedEntryReport, SharedListReport,
+    SharedWriteReport, StatusReport, SwitchReport, UnlockReport,
 };
 use crate::wire::bounds::{self, MessageBounds, at_most};
 use crate::wire::lane::Ticket;
@@ -234,7 +234,7 @@ pub(crate) enum Reply {
     /// To `Journal`, after the last of its lines.
     Journal(RunSummary),
     /// To `RunHook`, of a hook that succeeded.
-    RanHook,
+    RanHook(HookRunReport),
     /// To `Exec`.
     Exec(CommandEnd),
     /// To `LockStatus`.
@@ -304,7 +304,7 @@ impl Reply {
             | Reply::AcquireLock(_)
             | Reply::Unlock(_)
             | Reply::Manifests
-            | Reply::RanHook
+            | Reply::RanHook(_)
             | Reply::Exec(_)
             | Reply::Journal(_)
             | Reply::SharedRead

@@ -46,7 +46,8 @@ impl Default for Patience {
 impl LockText {
     /// Returns the time for which the owner has been silent, if that is too long.
     pub(super) fn silent_for(&self, patience: &Patience) -> Option<Duration> {
-        let has_hook = self.holder.hook.is_some();
+        // A runner that was stopped does not notice the end of its hook.
+        let has_hook = self.holder.hook.is_some() && (self.hook_process.is_none() || self.running_hook().is_some());
         self.silence().filter(|silence| *silence >= patience.silence && !has_hook)
     }
 

@@ -5,6 +5,7 @@
 //! taken for dead.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::error::Error;
 
 use super::interrupt::{self, Interrupt};
 use super::text::{self, BEAT_AT, LockText};
+use crate::agent::process::ProcessIdentity;
 
 /// The time between two signs of life.
 pub(crate) const BEAT_EVERY: Duration = Duration::from_secs(5);
@@ -22,6 +24,8 @@ pub(crate) const BEAT_EVERY: Duration = Duration::from_secs(5);
 pub(crate) struct Pulse {
     private: Dir,
     fence: u64,
+    /// Whether a child gives the signs now. A parent that went on would hide that the child is stopped.
+    is_lent: AtomicBool,
     /// None once the lock was released, or if a full disk had no space for the file.
     signs: Mutex<Option<Signs>>,
 }
@@ -37,13 +41,16 @@ impl Pulse {
     pub(super) fn begin(private: &Dir, file: Option<LockFile>, text: LockText) -> Result<Pulse, Error> {
         let fence = text.fence;
         let signs = Mutex::new(file.map(|file| Signs { file, text }));
-        let pulse = Pulse { private: private.duplicate()?, fence, signs };
+        let pulse = Pulse { private: private.duplicate()?, fence, is_lent: AtomicBool::new(false), signs };
         pulse.change(|_| {});
         Ok(pulse)
     }
 
-    /// Shows that the holder is alive.
+    /// Shows that the holder is alive, unless a child does.
     pub(crate) fn beat(&self) {
+        if self.is_lent.load(Ordering::Relaxed) {
+            return;
+        }
         if let Some(signs) = &*self.signs() {
             signs.file.overwrite(&text::beat(), BEAT_AT).ok();
         }
@@ -63,12 +70,28 @@ impl Pulse {
         }
     }
 
-    /// Names this process as the holder again. A switch that the child began stays noted.
+    /// Leaves the signs to a child.
+    pub(super) fn lend(&self) {
+        self.is_lent.store(true, Ordering::Relaxed);
+    }
+
+    /// Names this process as the holder again. A switch that the child began stays noted, and so does a hook of a child
+    /// that was killed.
     pub(super) fn resume(&self) {
         self.change_from_file(|text| {
-            text.holder.hook = None;
+            if text.running_hook().is_none() {
+                text.note_hook(None);
+            }
             text.move_to_this_process();
         });
+        self.is_lent.store(false, Ordering::Relaxed);
+    }
+
+    /// Returns the hook that runs without its runner, and its process.
+    pub(super) fn running_hook(&self) -> Option<(String, ProcessIdentity)> {
+        let signs = self.signs();
+        let text = &signs.as_ref()?.text;
+        Some((text.holder.hook.clone()?, text.running_hook()?.clone()))
     }
 
     /// Changes the text that is in the file.

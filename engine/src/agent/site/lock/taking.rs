@@ -62,6 +62,7 @@ impl Lock {
             match Lock::attempt(private, &order.holder)? {
                 Attempt::Taken(lock) => return taking.finish(lock),
                 Attempt::Held(text) => taking.meet(text)?,
+                Attempt::HookRuns(text) => taking.meet_hook(&text)?,
             }
         }
     }
@@ -78,6 +79,8 @@ struct Taking<'a> {
     ended: Option<String>,
     /// The holder that could not be ended, by its number, and why.
     stuck: Option<(u64, Error)>,
+    /// The run that was killed and whose hook runs, by its number.
+    orphaned: Option<u64>,
     /// The holder that was asked to leave, by its number, and when.
     interrupted: Option<(u64, Instant)>,
     /// The holder that does not leave, by its number, and why.
@@ -93,6 +96,7 @@ impl<'a> Taking<'a> {
             told: None,
             ended: None,
             stuck: None,
+            orphaned: None,
             interrupted: None,
             refused: None,
         }
@@ -130,6 +134,7 @@ impl<'a> Taking<'a> {
             // A text that is being written is there the next time.
             return self.wait(None);
         };
+        refuse_inside_hook(&text)?;
         let is_stuck = self.stuck.as_ref().is_some_and(|(fence, _)| *fence == text.fence);
         if !is_stuck && let Some(silence) = text.silent_for(&self.order.patience) {
             return self.end_silent(&text, silence);
@@ -141,10 +146,23 @@ impl<'a> Taking<'a> {
         self.wait(Some(&text))
     }
 
+    /// Waits for the end of a hook whose run was killed.
+    fn meet_hook(&mut self, text: &LockText) -> Result<(), Error> {
+        self.order.onlooker.check()?;
+        self.check_manual()?;
+        refuse_inside_hook(text)?;
+        self.orphaned = Some(text.fence);
+        self.wait(Some(text))
+    }
+
     /// Returns the error of a run that does not wait, or no longer.
     fn refusal(&mut self, text: Option<&LockText>) -> Error {
         let Some(text) = text else { return ReleaseError::Locked { holder: "somebody".to_owned() }.into() };
         let holder = text.holder.to_string();
+        if let (Some(process), true) = (&text.hook_process, self.orphaned == Some(text.fence)) {
+            let hook = text.holder.hook.clone().unwrap_or_default();
+            return ReleaseError::HookRuns { hook, pid: process.pid, holder }.into();
+        }
         if let Some((_, error)) = self.stuck.take_if(|(fence, _)| *fence == text.fence) {
             return error;
         }
@@ -226,7 +244,9 @@ impl<'a> Taking<'a> {
 
     /// Waits a moment. Fails if the run may not wait, or no longer.
     fn wait(&mut self, text: Option<&LockText>) -> Result<(), Error> {
-        let wait = self.order.request.wait.unwrap_or_default();
+        // A parent of the process that was ended may need a moment to end too.
+        let least = if self.ended.is_some() { self.order.patience.leave } else { Duration::ZERO };
+        let wait = self.order.request.wait.unwrap_or_default().max(least);
         let left = wait.saturating_sub(self.began.elapsed());
         if left.is_zero() {
             return Err(self.refusal(text));
@@ -249,6 +269,16 @@ impl<'a> Taking<'a> {
             self.order.onlooker.check()?;
             thread::sleep(left.min(TRY_EVERY));
         }
+    }
+}
+
+/// Fails if this run descends from the hook of the holder: both would wait for each other.
+fn refuse_inside_hook(text: &LockText) -> Result<(), Error> {
+    match (&text.holder.hook, &text.hook_process) {
+        (Some(hook), Some(process)) if process.is_ancestor() => {
+            Err(ReleaseError::InsideHook { hook: hook.clone() }.into())
+        }
+        _ => Ok(()),
     }
 }
 
@@ -398,6 +428,61 @@ mod tests {
     }
 
     #[test]
+    fn a_silent_owner_whose_hook_has_ended_is_ended() {
+        let (place, dir) = private();
+        let mut hook = Command::new("true").spawn().unwrap();
+        let process = ProcessIdentity::of(hook.id());
+        hook.wait().unwrap();
+        let mut child = silent_owner(place.path(), &dir, |text| {
+            text.holder.hook = Some("migrate".into());
+            text.hook_process = process;
+        });
+        take(&dir, &User::default(), LockRequest::default()).unwrap();
+        assert!(!is_alive(&mut child));
+    }
+
+    /// Makes a run die whose hook lives on.
+    fn orphaned_hook(place: &Path, dir: &Dir) -> Child {
+        let hook = Command::new("sleep").arg("1000").stdout(Stdio::null()).spawn().unwrap();
+        let mut owner = silent_owner(place, dir, |text| text.note_hook(Some(("migrate", hook.id()))));
+        owner.kill().unwrap();
+        owner.wait().unwrap();
+        hook
+    }
+
+    #[test]
+    fn nobody_gets_the_lock_while_the_hook_of_a_killed_run_runs() {
+        let (place, dir) = private();
+        let hook = orphaned_hook(place.path(), &dir);
+        let user = User::default();
+        for request in [LockRequest::default(), INTERRUPT, waiting(1)] {
+            match refused(take(&dir, &user, request)) {
+                ReleaseError::HookRuns { hook: name, pid, .. } => {
+                    assert_eq!((name.as_str(), pid), ("migrate", hook.id()))
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(Lock::holder(&dir).unwrap().unwrap().hook.as_deref(), Some("migrate"));
+        end(hook);
+        let lock = take(&dir, &user, LockRequest::default()).unwrap();
+        assert_eq!(lock.fence(), 2);
+        let told = user.told();
+        assert!(told.last().unwrap().starts_with("Took over the lock of a deploy that died"), "{told:?}");
+    }
+
+    #[test]
+    fn a_run_inside_the_hook_of_the_holder_is_refused_at_once() {
+        let (_place, dir) = private();
+        let Attempt::Taken(lock) = Lock::attempt(&dir, &holder("bert", "deploy")).unwrap() else { panic!() };
+        lock.note_hook(Some(("migrate", std::process::id())));
+        match refused(take(&dir, &User::default(), waiting(600))) {
+            ReleaseError::InsideHook { hook } => assert_eq!(hook, "migrate"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
     fn an_owner_that_runs_a_hook_is_not_ended() {
         let (place, dir) = private();
         let mut child = silent_owner(place.path(), &dir, |text| text.holder.hook = Some("migrate".into()));
@@ -465,7 +550,7 @@ mod tests {
             while user.told().is_empty() {
                 thread::yield_now();
             }
-            lock.note_hook(Some("migrate"));
+            lock.note_hook(Some(("migrate", 0)));
             drop(lock);
             assert_eq!(taken.join().unwrap().unwrap(), 2);
         });
@@ -573,7 +658,7 @@ mod tests {
             assert!(!place.path().join("interrupt").exists());
             assert!(lock.pulse().interrupt().is_none());
         };
-        check(&|lock, _| lock.note_hook(Some("migrate")), "it runs the hook `migrate`");
+        check(&|lock, _| lock.note_hook(Some(("migrate", 0))), "it runs the hook `migrate`");
         check(&|lock, dir| lock.begin_switch(dir).unwrap(), "it has begun to switch");
     }
 

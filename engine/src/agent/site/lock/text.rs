@@ -35,6 +35,9 @@ pub(crate) struct LockText {
     pub(crate) holder: LockHolder,
     /// The holder's process. None if the server has no `/proc`.
     pub(super) process: Option<ProcessIdentity>,
+    /// The process of the hook that runs now. It lives on if its runner is killed.
+    #[serde(default)]
+    pub(super) hook_process: Option<ProcessIdentity>,
     /// Whether the holder has begun to switch.
     #[serde(default)]
     pub(super) switching: bool,
@@ -43,7 +46,7 @@ pub(crate) struct LockText {
 impl LockText {
     /// Makes the text of this process.
     pub(super) fn new(holder: LockHolder, fence: u64) -> LockText {
-        let mut text = LockText { beat: now(), fence, holder, process: None, switching: false };
+        let mut text = LockText { beat: now(), fence, holder, process: None, hook_process: None, switching: false };
         text.move_to_this_process();
         text
     }
@@ -52,6 +55,17 @@ impl LockText {
     pub(super) fn move_to_this_process(&mut self) {
         self.holder.pid = std::process::id();
         self.process = ProcessIdentity::own();
+    }
+
+    /// Notes the hook that runs now and its process, or that none does.
+    pub(super) fn note_hook(&mut self, hook: Option<(&str, u32)>) {
+        self.holder.hook = hook.map(|(name, _)| name.to_owned());
+        self.hook_process = hook.and_then(|(_, pid)| ProcessIdentity::of(pid));
+    }
+
+    /// Returns the process of the hook, if it runs.
+    pub(super) fn running_hook(&self) -> Option<&ProcessIdentity> {
+        self.hook_process.as_ref().filter(|process| process.is_running())
     }
 
     /// Parses the text. Returns nothing for another one.
