@@ -7,8 +7,9 @@ use engine::report::{self, ChangesReport, DeployReport, DeployState, MakingRepor
 use crate::args::DeployArgs;
 use crate::color::Palette;
 use crate::failure::{Failure, printable};
-use crate::notice::{Outcome, ToldVerb};
+use crate::notice::Outcome;
 use crate::report::{Block, Report, changes};
+use crate::run_verb::RunVerb;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::tally::Verbosity;
@@ -19,8 +20,8 @@ const SHORTEST_SHOWN: f64 = 0.05;
 
 pub(crate) fn run(session: &Session<'_>, args: &DeployArgs) -> Result<(), Failure> {
     let (settings, request) = prepare(session, args).map_err(Failure::before_any_switch)?;
-    let told = (!request.dry_run).then_some(ToldVerb::Deploy);
-    let done = session.run_told(&settings, Verbosity::Phases, told, |context| engine::deploy(context, &request));
+    let verb = (!request.dry_run).then_some(RunVerb::Deploy);
+    let done = session.run_logged(&settings, Verbosity::Phases, verb, |context| engine::deploy(context, &request));
     done.map_err(|failure| if args.dry_run { failure } else { failure.after_sending() })
 }
 

@@ -21,16 +21,10 @@ const SIGNALLED: i32 = 128;
 pub(crate) fn run(session: &Session<'_>, args: &ExecArgs) -> Result<u8, Failure> {
     let settings = session.settings(&args.place.place()?)?;
     let command = Command { run: command_words::command(&args.command)?, ..Command::default() };
-    let end = session.observe(
-        &settings,
-        Verbosity::Brief,
-        None,
-        |_| None,
-        |context| {
-            let observer = Arc::new(Output(context.observer.clone()));
-            engine::exec(&engine::Context { observer, ..context.clone() }, &command)
-        },
-    )?;
+    let end = session.call(&settings, Verbosity::Brief, |context| {
+        let observer = Arc::new(Output(context.observer.clone()));
+        engine::exec(&engine::Context { observer, ..context.clone() }, &command)
+    })?;
     let code = match end {
         CommandEnd::Done => 0,
         CommandEnd::Code(code) => code,

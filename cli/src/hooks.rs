@@ -12,8 +12,8 @@ use crate::color::Palette;
 use crate::failure::{Failure, printable};
 use crate::mistake::{self, nearest};
 use crate::report::Report;
+use crate::run_verb::RunVerb;
 use crate::session::Session;
-use crate::tally::Verbosity;
 
 /// The text in the place of a secret.
 const MASK: &str = "***";
@@ -33,7 +33,7 @@ fn run_one(session: &Session<'_>, args: &RunHookArgs) -> Result<(), Failure> {
         let reason = format!("The hook `{}` runs on this machine, before a deploy", hook.name);
         return Err(Failure::usage(reason).hint("Run its command yourself; only hooks of the server can be run so"));
     }
-    session.observe(&settings, Verbosity::Brief, None, |_| None, |context| engine::run_hook(context, &args.name))
+    session.run_silently(&settings, RunVerb::HooksRun, |context| engine::run_hook(context, &args.name))
 }
 
 fn unknown(name: &str, hooks: &[Hook]) -> Failure {

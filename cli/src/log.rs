@@ -25,16 +25,10 @@ pub(crate) fn run(session: &Session<'_>, args: &LogArgs) -> Result<(), Failure> 
         return session.run(&settings, Verbosity::Brief, engine::runs);
     }
     let is_json = session.everywhere.json;
-    let summary = session.observe(
-        &settings,
-        Verbosity::Brief,
-        None,
-        |_| None,
-        |context| {
-            let observer = Arc::new(Lines { inner: context.observer.clone(), is_json });
-            engine::journal(&engine::Context { observer, ..context.clone() }, run, args.follow)
-        },
-    )?;
+    let summary = session.call(&settings, Verbosity::Brief, |context| {
+        let observer = Arc::new(Lines { inner: context.observer.clone(), is_json });
+        engine::journal(&engine::Context { observer, ..context.clone() }, run, args.follow)
+    })?;
     drop(summary);
     Ok(())
 }

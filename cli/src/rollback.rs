@@ -7,9 +7,9 @@ use engine::{Context, LockRequest, SwitchRequest, SwitchTo};
 
 use crate::args::RollbackArgs;
 use crate::failure::Failure;
-use crate::notice::ToldVerb;
 use crate::place::Place;
 use crate::question;
+use crate::run_verb::RunVerb;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::tally::Verbosity;
@@ -17,8 +17,8 @@ use crate::words;
 
 pub(crate) fn run(session: &Session<'_>, args: &RollbackArgs) -> Result<(), Failure> {
     let (settings, rollback) = prepare(session, args).map_err(Failure::before_any_switch)?;
-    let (told, request) = (Some(ToldVerb::Rollback), SwitchRequest { force: args.force });
-    session.run_told(&settings, Verbosity::Brief, told, |context| go_back(context, rollback, request))
+    let (verb, request) = (Some(RunVerb::Rollback), SwitchRequest { force: args.force });
+    session.run_logged(&settings, Verbosity::Brief, verb, |context| go_back(context, rollback, request))
 }
 
 fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(Settings, Rollback), Failure> {

@@ -26,6 +26,7 @@ use crate::keys::Keys;
 use crate::mistake::{Line, Located, Mistake};
 use crate::overrides;
 use crate::place::Place;
+use crate::secrets::Secrets;
 
 /// The resolved settings.
 #[derive(Debug, Clone)]
@@ -121,6 +122,12 @@ impl Settings {
     /// Sets the way to the lock.
     pub(crate) fn with_lock(self, lock: LockRequest) -> Settings {
         Settings { lock, ..self }
+    }
+
+    /// Returns the texts that no output may show.
+    pub(crate) fn secrets(&self) -> Secrets {
+        let webhook = self.webhook.iter().map(|webhook| &webhook.secret);
+        Secrets::new(&self.procedure.secrets.iter().chain(webhook).cloned().collect::<Vec<String>>())
     }
 
     /// Makes the context for the engine's verbs.
