@@ -63,7 +63,7 @@ fn text_of(line: &JournalLine) -> Option<String> {
         }
         JournalEntry::Ended(RunResult { live, .. }) => format!("Done; {}", live_text(live.as_ref())),
     };
-    Some(format!("{}  {}", Time(line.at / 1000), printable(&text)))
+    Some(format!("{}  {}", Time(line.at.second()), printable(&text)))
 }
 
 fn live_text(live: Option<&engine::release::ReleaseId>) -> String {
@@ -130,10 +130,10 @@ fn row(run: &RunSummary) -> [String; 7] {
         (Some(_), None) => "done".to_owned(),
         (Some(_), Some(error)) => printable(error),
     };
-    let seconds = run.ended.map(|ended| Seconds(ended.saturating_sub(run.began) as f64 / 1000.0).to_string());
+    let seconds = run.ended.map(|ended| Seconds(ended.seconds_since(run.began)).to_string());
     [
         run.run.to_string(),
-        Time(run.began / 1000).to_string(),
+        Time(run.began.second()).to_string(),
         seconds.unwrap_or_default(),
         printable(&run.verb),
         printable(&run.who),

@@ -20,6 +20,7 @@ pub mod journal;
 pub mod link;
 pub mod live;
 pub mod manual_lock;
+pub mod moment;
 pub mod path;
 pub mod pattern;
 pub mod pin;
