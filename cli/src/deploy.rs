@@ -14,6 +14,7 @@ use crate::session::Session;
 use crate::settings::Settings;
 use crate::tally::Verbosity;
 use crate::units::{Bytes, Count, Counted, Seconds};
+use crate::uses::Uses;
 
 /// A phase that is shorter, in seconds, is left out of the summary. It would be `0.0 s`.
 const SHORTEST_SHOWN: f64 = 0.05;
@@ -27,7 +28,7 @@ pub(crate) fn run(session: &Session<'_>, args: &DeployArgs) -> Result<(), Failur
 
 fn prepare(session: &Session<'_>, args: &DeployArgs) -> Result<(Settings, DeployRequest), Failure> {
     let settings = session
-        .settings(&args.place.place()?)?
+        .settings(&args.place.place()?, Uses::Everything)?
         .with_grace(args.grace)
         .with_lock(args.lock.request())
         .without_hooks_if(args.skip_hooks);

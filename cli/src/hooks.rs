@@ -14,6 +14,7 @@ use crate::mistake::{self, nearest};
 use crate::report::Report;
 use crate::run_verb::RunVerb;
 use crate::session::Session;
+use crate::uses::Uses;
 
 /// The text in the place of a secret.
 const MASK: &str = "***";
@@ -26,7 +27,7 @@ pub(crate) fn run(session: &Session<'_>, args: &HooksArgs) -> Result<(), Failure
 }
 
 fn run_one(session: &Session<'_>, args: &RunHookArgs) -> Result<(), Failure> {
-    let settings = session.settings(&args.place.place()?)?.with_lock(args.lock.request());
+    let settings = session.settings(&args.place.place()?, Uses::Everything)?.with_lock(args.lock.request());
     let hooks = &settings.procedure.hooks;
     let hook = hooks.iter().find(|hook| hook.name == args.name).ok_or_else(|| unknown(&args.name, hooks))?;
     if hook.phase.is_local() {
@@ -47,7 +48,7 @@ fn unknown(name: &str, hooks: &[Hook]) -> Failure {
 }
 
 fn list(session: &Session<'_>, args: &PlaceArgs) -> Result<(), Failure> {
-    session.print(&HooksReport::new(&session.settings(&args.place()?)?.procedure))
+    session.print(&HooksReport::new(&session.settings(&args.place()?, Uses::Everything)?.procedure))
 }
 
 /// The hooks and checks of a stage.

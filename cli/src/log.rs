@@ -16,11 +16,12 @@ use crate::session::Session;
 use crate::stdout;
 use crate::tally::{Verbosity, check_line, doing, going, hook_line};
 use crate::units::{Seconds, Time};
+use crate::uses::Uses;
 use crate::words;
 
 pub(crate) fn run(session: &Session<'_>, args: &LogArgs) -> Result<(), Failure> {
     let (run, stage) = words::log(&args.words())?;
-    let settings = session.settings(&Place { stage, target: args.target.target.clone() })?;
+    let settings = session.settings(&Place { stage, target: args.target.target.clone() }, Uses::Server)?;
     if run.is_none() && !args.follow {
         return session.run(&settings, Verbosity::Brief, engine::runs);
     }

@@ -25,6 +25,7 @@ mod secrets;
 mod settings;
 mod shared_keys;
 mod url;
+mod uses;
 mod variables;
 mod words;
 

@@ -28,6 +28,7 @@ use crate::settings::Settings;
 use crate::stdout;
 use crate::tally::Verbosity;
 use crate::terminal;
+use crate::uses::Uses;
 
 /// The parts that every verb runs with.
 pub(crate) struct Session<'a> {
@@ -42,9 +43,9 @@ pub(crate) struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Resolves the settings for a place.
-    pub(crate) fn settings(&self, place: &Place) -> Result<Settings, Failure> {
-        Settings::read(place, self.everywhere, self.environment)
+    /// Resolves the settings for a place, for a verb that uses these keys.
+    pub(crate) fn settings(&self, place: &Place, uses: Uses) -> Result<Settings, Failure> {
+        Settings::read(place, uses, self.everywhere, self.environment)
     }
 
     /// Runs the engine with progress, and prints the result.

@@ -13,6 +13,7 @@ use crate::run_verb::RunVerb;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::tally::Verbosity;
+use crate::uses::Uses;
 use crate::words;
 
 pub(crate) fn run(session: &Session<'_>, args: &SwitchArgs) -> Result<(), Failure> {
@@ -25,8 +26,10 @@ pub(crate) fn run(session: &Session<'_>, args: &SwitchArgs) -> Result<(), Failur
 fn prepare(session: &Session<'_>, args: &SwitchArgs) -> Result<(Settings, SwitchTo), Failure> {
     let (release, stage) = words::switch(&args.release.words())?;
     let target = args.release.target.target.clone();
-    let settings =
-        session.settings(&Place { stage, target })?.with_lock(args.lock.request()).without_hooks_if(args.skip_hooks);
+    let settings = session
+        .settings(&Place { stage, target }, Uses::Everything)?
+        .with_lock(args.lock.request())
+        .without_hooks_if(args.skip_hooks);
     Ok((settings, SwitchTo::Release(release)))
 }
 
