@@ -84,9 +84,9 @@ fn file_name(time: Duration, verb: &str) -> String {
 /// Returns the name of a target's directory. The hash tells targets apart whose other characters are the same.
 fn directory_name(target: &Destination) -> String {
     let target = target.to_string();
-    let plain = |character: char| if character.is_ascii_alphanumeric() || character == '.' { character } else { '-' };
-    let title: String = target.chars().map(plain).collect();
-    let title = title[title.len().saturating_sub(TITLE_BYTES_MAX)..].trim_matches(['-', '.']);
+    let parts = target.split(|character: char| !character.is_ascii_alphanumeric() && character != '.');
+    let title = parts.filter(|part| !part.trim_matches('.').is_empty()).collect::<Vec<_>>().join("-");
+    let title = title[title.len().saturating_sub(TITLE_BYTES_MAX)..].trim_start_matches(['-', '.']);
     format!("{title}-{}", &Hash::of(target.as_bytes()).to_string()[..8])
 }
 
@@ -127,7 +127,8 @@ mod tests {
             assert_eq!(name[..name.len() - 9], *title);
         };
         check("/srv/shop", "srv-shop");
-        check("/srv/../ä", "srv-..");
+        check("/srv/./../.ä", "srv");
+        check("/.www//shop_2", "www-shop-2");
         check("/", "");
         check(&format!("/{}/shop", "x".repeat(100)), &format!("{}-shop", "x".repeat(55)));
         let hash = |target: &str| directory_name(&Destination::Local(target.into()));
