@@ -122,3 +122,42 @@ fn a_place_without_hooks_says_so() {
     let output = cutover(place.path(), &["hooks", "list", "--target", "/srv/site"]);
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "There are no hooks and no checks\n");
 }
+
+#[test]
+fn a_verb_that_asks_needs_no_variables_of_hooks_checks_and_notices() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().canonicalize().unwrap();
+    let config = "deploy_path = 'site'\nsource = '.'\nwritable_group = '${NOT_SET}'\nsecrets = ['NOT_SET']\n\
+                  webhook = 'https://hooks.example.com'\nwebhook_secret = '${NOT_SET}'\n\
+                  [[hooks]]\nname = 'notify'\nphase = 'after_deploy'\nrun = 'true'\nenv = { TOKEN = '${NOT_SET}' }\n\
+                  [[checks]]\nname = 'page'\nurl = 'https://${NOT_SET}/'\n";
+    fs::write(directory.join("cutover.toml"), config).unwrap();
+    let asking = [
+        "setup",
+        "status",
+        "status --check",
+        "releases",
+        "log",
+        "lock status",
+        "lock acquire -m freeze",
+        "unlock",
+        "shared list",
+        "cleanup --dry-run",
+    ];
+    for line in asking {
+        let output = cutover(&directory, &line.split(' ').collect::<Vec<_>>());
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let refusal = "Error: `DIR/cutover.toml` line 3: the environment variable `NOT_SET` is not set, or is empty\n\
+                   Hint: Set it, or give a default: `${NOT_SET:-default}`";
+    for line in ["deploy", "deploy --dry-run", "switch 1", "rollback", "pin 1", "cleanup", "hooks list"] {
+        let output = cutover(&directory, &line.split(' ').collect::<Vec<_>>());
+        let said = String::from_utf8(output.stderr).unwrap().replace(directory.to_str().unwrap(), "DIR");
+        assert!(said.starts_with(refusal), "{line}: {said}");
+        assert_eq!(output.status.code(), Some(2), "{line}");
+    }
+    // The source of a diff is one of its sides.
+    fs::write(directory.join("cutover.toml"), config.replace("source = '.'", "source = '${NOT_SET}'")).unwrap();
+    assert!(cutover(&directory, &["status"]).status.success());
+    refused(&directory, &["diff"], &refusal.replace("line 3", "line 2"));
+}

@@ -153,8 +153,8 @@ fn signalled(test: &str, signal: Signal, code: i32) {
     // The line is stuck, and stays so until the client has ended.
     kill_process(Pid::from_child(&deploy), signal).unwrap();
     let ran = ended(deploy);
-    let last = format!("Error: Interrupted\nThe site still serves release {first}.\n");
-    ran.failed(code, &["Stopping at the next safe point", &last]);
+    let last = format!("\nThe site still serves release {first}.\n");
+    ran.failed(code, &["Stopping at the next safe point", "Error: Interrupted\nLog: ", &last]);
     assert_eq!(line.site.live(), Some(first));
     line.relay.release();
     line.wait_until_unlocked();

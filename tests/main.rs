@@ -63,6 +63,7 @@ mod interruption;
 mod locks;
 mod log;
 mod power_cut;
+mod run_log;
 mod runner;
 mod setback;
 mod trial;

@@ -930,6 +930,7 @@ fn a_source_that_is_not_there_is_named() {
     [stderr]
     Error: There is no source directory `[DIR]/sit`
     Hint: Name the directory to deploy with `--source DIR`
+    Log: [DIR]/home/.cache/cutover/logs/[TARGET]/[TIME]-deploy.jsonl
     Nothing was switched.
     ");
 }
@@ -946,6 +947,7 @@ fn a_shared_file_that_is_missing_is_named() {
     Scanned 2 files, 25 B in [SECONDS]
     Error: The shared path `[DIR]/srv/shop/shared/.env` does not exist
     Hint: Put it at `[DIR]/srv/shop/shared/.env` on the server and deploy again; the verb `shared push` copies a file there
+    Log: [DIR]/home/.cache/cutover/logs/[TARGET]/[TIME]-deploy.jsonl
     Nothing was deployed yet.
     ");
 }
@@ -973,6 +975,7 @@ fn a_path_that_is_not_set_up_is_named_by_every_verb() {
     [stderr]
     Error: Nothing was deployed to `[DIR]/srv/shop` yet
     Hint: Run `cutover deploy` first, or check the path: `deploy_path` in cutover.toml, or `--target`
+    Log: [DIR]/home/.cache/cutover/logs/[TARGET]/[TIME]-rollback.jsonl
     Nothing was deployed yet.
     ");
     assert_snapshot!(shop.run("switch 1"), @r"
@@ -981,6 +984,7 @@ fn a_path_that_is_not_set_up_is_named_by_every_verb() {
     [stderr]
     Error: Nothing was deployed to `[DIR]/srv/shop` yet
     Hint: Run `cutover deploy` first, or check the path: `deploy_path` in cutover.toml, or `--target`
+    Log: [DIR]/home/.cache/cutover/logs/[TARGET]/[TIME]-switch.jsonl
     Nothing was deployed yet.
     ");
     assert_snapshot!(shop.run("cleanup"), @r"
@@ -989,6 +993,7 @@ fn a_path_that_is_not_set_up_is_named_by_every_verb() {
     [stderr]
     Error: Nothing was deployed to `[DIR]/srv/shop` yet
     Hint: Run `cutover deploy` first, or check the path: `deploy_path` in cutover.toml, or `--target`
+    Log: [DIR]/home/.cache/cutover/logs/[TARGET]/[TIME]-cleanup.jsonl
     ");
     assert_snapshot!(shop.run("diff"), @r"
     $ cutover diff
@@ -1009,6 +1014,7 @@ fn a_rollback_without_an_earlier_release_is_refused() {
     [stderr]
     Error: No release was live before, so there is nothing to roll back to
     Hint: `cutover switch ID` goes to any other release; see `cutover releases`
+    Log: [DIR]/home/.cache/cutover/logs/[TARGET]/[TIME]-rollback.jsonl
     The site still serves release 1.
     ");
     assert_snapshot!(shop.run("switch 7"), @r"
@@ -1017,6 +1023,7 @@ fn a_rollback_without_an_earlier_release_is_refused() {
     [stderr]
     Error: There is no release 7
     Hint: See `cutover releases`
+    Log: [DIR]/home/.cache/cutover/logs/[TARGET]/[TIME]-switch.jsonl
     The site still serves release 1.
     ");
     assert_snapshot!(shop.run("deploy --release 1 --force"), @r"
@@ -1027,6 +1034,7 @@ fn a_rollback_without_an_earlier_release_is_refused() {
     Scanned 2 files, 25 B in [SECONDS]
     Error: There is a release 1 already
     Hint: Choose another `--release`, or leave it out
+    Log: [DIR]/home/.cache/cutover/logs/[TARGET]/[TIME]-deploy.jsonl
     The site still serves release 1.
     ");
 }
@@ -1043,6 +1051,7 @@ fn a_directory_that_is_not_a_deploy_path_is_refused() {
     Scanned 2 files, 25 B in [SECONDS]
     Error: The deploy path `[DIR]/srv/shop` is not empty and was not made by Cutover: it holds `index.php`
     Hint: Choose a deploy path that is empty or does not exist yet; `shared/` may exist
+    Log: [DIR]/home/.cache/cutover/logs/[TARGET]/[TIME]-deploy.jsonl
     Nothing was switched.
     ");
 }
@@ -1065,6 +1074,7 @@ fn a_deploy_path_that_is_locked_names_who_holds_it() {
     Scanned 2 files, 29 B in [SECONDS]
     Error: Another run is at work: bert@laptop since [TIME]: deploy (process [PID])
     Hint: Run the command again when that is done, or with `--lock-wait`, which waits for it
+    Log: [DIR]/home/.cache/cutover/logs/[TARGET]/[TIME]-deploy.jsonl
     The site still serves release 1.
     ");
     assert_snapshot!(shop.run("status"), @r"

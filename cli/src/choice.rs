@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::keys::{Keys, TABLES};
 use crate::mistake::{Line, Mistake, list};
 use crate::place::Place;
+use crate::uses::Uses;
 
 /// The chosen keys, and the source of the destination.
 #[derive(Debug)]
@@ -50,7 +51,12 @@ struct Table<'a> {
 
 impl<'a> Choice<'a> {
     /// Chooses the keys for a place. `set` are the keys of the command line.
-    pub(crate) fn make(place: &'a Place, config: Option<&'a Config>, set: &'a Section) -> Result<Choice<'a>, Failure> {
+    pub(crate) fn make(
+        place: &'a Place,
+        uses: Uses,
+        config: Option<&'a Config>,
+        set: &'a Section,
+    ) -> Result<Choice<'a>, Failure> {
         let target = place.target.as_deref();
         let table = match (config, &place.stage) {
             (None, Some(stage)) => return Err(no_config(stage)),
@@ -60,7 +66,7 @@ impl<'a> Choice<'a> {
             (Some(config), None) if target.is_some() => Table { config: Some(config), stage: None, set },
             (Some(config), None) => Table::the_only_one(config, set)?,
         };
-        table.check_variables()?;
+        table.check_variables(uses)?;
         let (stage, keys, secrets) = (table.stage.map(|(name, _)| name), table.keys(), table.secrets());
         Ok(match target {
             // `current_path` belongs to the stage's deploy path, and `host_key` to its host.
@@ -134,13 +140,14 @@ impl<'a> Table<'a> {
         self.sections().into_iter().flat_map(|section| section.notes.secrets.iter().cloned()).collect()
     }
 
-    /// Refuses a variable that is not set or has a wrong value, unless the value of its key is replaced.
-    fn check_variables(self) -> Result<(), Failure> {
+    /// Refuses a variable that is not set or has a wrong value, unless its key is not used or is replaced.
+    fn check_variables(self, uses: Uses) -> Result<(), Failure> {
         let sections = self.sections();
         for (at, section) in sections.iter().enumerate().rev() {
             let is_replaced =
                 |key: &str| !TABLES.contains(&key) && sections[..at].iter().any(|earlier| earlier.keys.has(key));
-            if let Some((_, mistake)) = section.notes.unusable.iter().find(|(key, _)| !is_replaced(key)) {
+            let counts = |(key, _): &&(String, Mistake)| uses.key(key) && !is_replaced(key);
+            if let Some((_, mistake)) = section.notes.unusable.iter().find(counts) {
                 return Err(self.failure(mistake.clone()));
             }
         }

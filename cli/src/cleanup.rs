@@ -7,14 +7,18 @@ use crate::args::CleanupArgs;
 use crate::color::Palette;
 use crate::failure::{Failure, printable};
 use crate::report::{Block, Report};
+use crate::run_verb::RunVerb;
 use crate::session::Session;
 use crate::tally::Verbosity;
 use crate::units::{Bytes, Counted};
+use crate::uses::Uses;
 
 pub(crate) fn run(session: &Session<'_>, args: &CleanupArgs) -> Result<(), Failure> {
-    let settings = session.settings(&args.place.place()?)?.with_grace(args.grace).with_lock(args.lock.request());
+    let uses = if args.dry_run { Uses::Server } else { Uses::Everything };
+    let settings = session.settings(&args.place.place()?, uses)?.with_grace(args.grace).with_lock(args.lock.request());
     let request = CleanupRequest { dry_run: args.dry_run };
-    session.run(&settings, Verbosity::Brief, |context| engine::cleanup(context, request))
+    let verb = (!args.dry_run).then_some(RunVerb::Cleanup);
+    session.run_logged(&settings, Verbosity::Brief, verb, |context| engine::cleanup(context, request))
 }
 
 impl Report for CleanupReport {

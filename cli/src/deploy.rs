@@ -7,26 +7,28 @@ use engine::report::{self, ChangesReport, DeployReport, DeployState, MakingRepor
 use crate::args::DeployArgs;
 use crate::color::Palette;
 use crate::failure::{Failure, printable};
-use crate::notice::{Outcome, ToldVerb};
+use crate::notice::Outcome;
 use crate::report::{Block, Report, changes};
+use crate::run_verb::RunVerb;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::tally::Verbosity;
 use crate::units::{Bytes, Count, Counted, Seconds};
+use crate::uses::Uses;
 
 /// A phase that is shorter, in seconds, is left out of the summary. It would be `0.0 s`.
 const SHORTEST_SHOWN: f64 = 0.05;
 
 pub(crate) fn run(session: &Session<'_>, args: &DeployArgs) -> Result<(), Failure> {
     let (settings, request) = prepare(session, args).map_err(Failure::before_any_switch)?;
-    let told = (!request.dry_run).then_some(ToldVerb::Deploy);
-    let done = session.run_told(&settings, Verbosity::Phases, told, |context| engine::deploy(context, &request));
+    let verb = (!request.dry_run).then_some(RunVerb::Deploy);
+    let done = session.run_logged(&settings, Verbosity::Phases, verb, |context| engine::deploy(context, &request));
     done.map_err(|failure| if args.dry_run { failure } else { failure.after_sending() })
 }
 
 fn prepare(session: &Session<'_>, args: &DeployArgs) -> Result<(Settings, DeployRequest), Failure> {
     let settings = session
-        .settings(&args.place.place()?)?
+        .settings(&args.place.place()?, Uses::Everything)?
         .with_grace(args.grace)
         .with_lock(args.lock.request())
         .without_hooks_if(args.skip_hooks);

@@ -12,12 +12,13 @@ use crate::session::Session;
 use crate::settings::Settings;
 use crate::tally::Verbosity;
 use crate::units::Counted;
+use crate::uses::Uses;
 use crate::words::{self, Side};
 
 pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), Failure> {
     let (stage, before, after) = words::diff(&args.words())?;
     let target = args.target.target.clone();
-    let settings = session.settings(&Place { stage, target })?;
+    let settings = session.settings(&Place { stage, target }, Uses::Source)?;
     let (before, after) = (side(before, &settings), side(after, &settings));
     session.run(&settings, Verbosity::Brief, |context| engine::diff(context, &before, &after))
 }

@@ -1,9 +1,10 @@
-//! `--events`: prints each event of the engine as a line of JSON on stdout, as it happens.
+//! Events as lines of JSON, as they happen: on stdout with `--events`, and in the log of a run.
 //!
 //! The engine's threads only queue lines; a separate thread writes them. A reader that does not read delays that thread
 //! alone. If too many lines wait, the progress and the output of hooks are dropped and counted.
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,7 +13,7 @@ use engine::event::{CheckEvent, Event, HookEvent, Observer, Phase};
 use engine::threads;
 use serde_json::{Value, json};
 
-use crate::stdout;
+use crate::secrets::Secrets;
 
 /// The time between two lines of progress of one phase.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
@@ -20,18 +21,22 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 /// The most lines that wait for a slow reader. Warnings and the steps of a run are always kept.
 const LINES_MAX: usize = 10_000;
 
-/// Prints events.
+/// Writes lines somewhere.
+type Write = dyn Fn(&str) -> io::Result<()> + Send + Sync;
+
+/// Writes events.
 pub(crate) struct EventLines {
     shared: Arc<Shared>,
     is_verbose: bool,
+    secrets: Secrets,
     /// None if no thread could be had.
-    writer: Mutex<Option<JoinHandle<()>>>,
+    writer: Mutex<Option<JoinHandle<io::Result<()>>>>,
 }
 
-#[derive(Default)]
 struct Shared {
     queue: Mutex<Queue>,
     changed: Condvar,
+    write: Box<Write>,
 }
 
 #[derive(Default)]
@@ -45,29 +50,41 @@ struct Queue {
 /// The last progress of a phase.
 struct LastProgress {
     printed: Instant,
-    /// The line that was left out since then.
-    waiting: Option<String>,
+    /// The event that was left out since then.
+    waiting: Option<Event>,
 }
 
 impl EventLines {
-    /// Starts to print.
-    pub(crate) fn start(is_verbose: bool) -> Arc<EventLines> {
-        let shared = Arc::new(Shared::default());
+    /// Starts to write. `is_verbose` says whether details are written too.
+    pub(crate) fn start(
+        is_verbose: bool,
+        secrets: Secrets,
+        write: impl Fn(&str) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Arc<EventLines> {
+        let (queue, changed) = (Mutex::default(), Condvar::default());
+        let shared = Arc::new(Shared { queue, changed, write: Box::new(write) });
         let seen = Arc::clone(&shared);
-        // If no thread can be had, the lines are printed at the end.
-        let writer = threads::spawn(move || seen.write()).ok();
-        Arc::new(EventLines { shared, is_verbose, writer: Mutex::new(writer) })
+        // If no thread can be had, the lines are written at the end.
+        let writer = threads::spawn(move || seen.write_all()).ok();
+        Arc::new(EventLines { shared, is_verbose, secrets, writer: Mutex::new(writer) })
     }
 
-    /// Prints the lines that wait.
-    pub(crate) fn finish(&self) {
+    /// Writes the lines that wait. Returns the error that ended the writing.
+    pub(crate) fn finish(&self) -> io::Result<()> {
         self.shared.lock().done = true;
         self.shared.changed.notify_all();
         match self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
             // The hook has printed a panic of that thread, and the run does not depend on it.
-            Some(writer) => drop(writer.join()),
-            None => self.shared.write(),
+            Some(writer) => writer.join().unwrap_or(Ok(())),
+            None => self.shared.write_all(),
         }
+    }
+
+    /// Writes a line that is no event of the engine.
+    pub(crate) fn tell(&self, event: &str, mut fields: Value) {
+        self.secrets.mask(&mut fields);
+        self.shared.lock().lines.push_back(line(event, &fields.to_string()));
+        self.shared.changed.notify_all();
     }
 }
 
@@ -76,11 +93,16 @@ impl Observer for EventLines {
         if matches!(event, Event::Detail(_)) && !self.is_verbose {
             return;
         }
-        let Some((name, fields)) = fields(&event) else { return };
+        if let Event::Progress { phase, .. } = event {
+            // There may be one for each file, and most are left out.
+            self.shared.lock().progress(phase, event, Instant::now());
+            return self.shared.changed.notify_all();
+        }
+        let Some((name, mut fields)) = fields(&event) else { return };
+        self.secrets.mask(&mut fields);
         let line = line(name, &fields.to_string());
         let mut queue = self.shared.lock();
         match event {
-            Event::Progress { phase, .. } => queue.progress(phase, line, Instant::now()),
             Event::Ended(phase) => {
                 queue.last_progress(phase);
                 queue.lines.push_back(line);
@@ -99,7 +121,7 @@ impl Shared {
     }
 
     /// Writes until the end. The lock is never held during a write.
-    fn write(&self) {
+    fn write_all(&self) -> io::Result<()> {
         loop {
             let mut queue = self.lock();
             while queue.lines.is_empty() && !queue.done {
@@ -107,12 +129,11 @@ impl Shared {
             }
             let (lines, is_done) = (queue.take(), queue.done);
             drop(queue);
-            if !lines.is_empty() && stdout::write(&lines).is_err() {
-                // The last line has the same fate, and its error is told.
-                return;
+            if !lines.is_empty() {
+                (self.write)(&lines)?;
             }
             if is_done {
-                return;
+                return Ok(());
             }
         }
     }
@@ -127,20 +148,26 @@ impl Queue {
         }
     }
 
-    fn progress(&mut self, phase: Phase, line: String, now: Instant) {
+    fn progress(&mut self, phase: Phase, event: Event, now: Instant) {
         match self.progress.get_mut(&phase) {
-            Some(last) if now.duration_since(last.printed) < PROGRESS_EVERY => last.waiting = Some(line),
+            Some(last) if now.duration_since(last.printed) < PROGRESS_EVERY => last.waiting = Some(event),
             _ => {
                 self.progress.insert(phase, LastProgress { printed: now, waiting: None });
-                self.push_or_drop(line);
+                self.push_progress(&event);
             }
         }
     }
 
     /// Queues the progress that was left out, at the end of a phase.
     fn last_progress(&mut self, phase: Phase) {
-        if let Some(line) = self.progress.remove(&phase).and_then(|last| last.waiting) {
-            self.push_or_drop(line);
+        if let Some(event) = self.progress.remove(&phase).and_then(|last| last.waiting) {
+            self.push_progress(&event);
+        }
+    }
+
+    fn push_progress(&mut self, event: &Event) {
+        if let Some((name, fields)) = fields(event) {
+            self.push_or_drop(line(name, &fields.to_string()));
         }
     }
 
@@ -183,6 +210,8 @@ fn fields(event: &Event) -> Option<(&'static str, Value)> {
         ),
         Event::Ended(phase) => ("ended", json!({ "phase": phase })),
         Event::AgentCopied { bytes, is_lent } => ("agent_copied", json!({ "bytes": bytes, "lent": is_lent })),
+        Event::GoingBack(ends) => ("going_back", json!({ "from": ends.from, "to": ends.to })),
+        Event::LockWait { holder } => ("lock_wait", json!({ "holder": holder })),
         Event::Live { release } => ("live", json!({ "release": release })),
         Event::ReleaseRemoved { release } => ("removed", json!({ "release": release })),
         Event::Hook(hook) => of_hook(hook),
@@ -243,14 +272,14 @@ mod tests {
     fn progress_is_printed_four_times_a_second_and_at_the_end_of_its_phase() {
         let mut queue = Queue::default();
         let began = Instant::now();
-        for step in 0..20 {
-            let line = line("progress", &format!("{{\"files\":{step}}}"));
-            queue.progress(Phase::Scan, line, began + Duration::from_millis(step * 50));
+        for files in 0..20 {
+            let event = Event::Progress { phase: Phase::Scan, files, files_total: 0, bytes: 0, bytes_total: 0 };
+            queue.progress(Phase::Scan, event, began + Duration::from_millis(files * 50));
         }
         assert_eq!(queue.lines.len(), 4);
         queue.last_progress(Phase::Scan);
         let text = queue.take();
-        assert!(text.lines().last().unwrap().ends_with("\"files\":19}"), "{text}");
+        assert!(text.lines().last().unwrap().contains("\"files\":19,"), "{text}");
         queue.last_progress(Phase::Scan);
         assert_eq!(queue.take(), "");
     }

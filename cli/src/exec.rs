@@ -13,24 +13,19 @@ use crate::failure::{Failure, printable};
 use crate::session::Session;
 use crate::stdout;
 use crate::tally::Verbosity;
+use crate::uses::Uses;
 
 /// The exit code of a command that a signal ended, as shells have it: this and the signal's number.
 const SIGNALLED: i32 = 128;
 
 /// Runs the command. Returns its exit code.
 pub(crate) fn run(session: &Session<'_>, args: &ExecArgs) -> Result<u8, Failure> {
-    let settings = session.settings(&args.place.place()?)?;
+    let settings = session.settings(&args.place.place()?, Uses::Everything)?;
     let command = Command { run: command_words::command(&args.command)?, ..Command::default() };
-    let end = session.observe(
-        &settings,
-        Verbosity::Brief,
-        None,
-        |_| None,
-        |context| {
-            let observer = Arc::new(Output(context.observer.clone()));
-            engine::exec(&engine::Context { observer, ..context.clone() }, &command)
-        },
-    )?;
+    let end = session.call(&settings, Verbosity::Brief, |context| {
+        let observer = Arc::new(Output(context.observer.clone()));
+        engine::exec(&engine::Context { observer, ..context.clone() }, &command)
+    })?;
     let code = match end {
         CommandEnd::Done => 0,
         CommandEnd::Code(code) => code,

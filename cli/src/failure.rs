@@ -4,13 +4,15 @@
 //! Error: Could not switch `/srv/shop/current`
 //! Caused by: Permission denied (os error 13)
 //! Hint: The user that runs this must own the directory; check with `ls -ld`
+//! Log: /home/anna/.cache/cutover/logs/deploy-web1-srv-shop-1a2b3c4d/20260302120000.250-deploy.jsonl
 //! The site still serves release 20260227093000.
 //! ```
-//! The last line is printed if a verb that switches has failed. With `--json` and `--events` the failure is also an
+//! The last line is printed if a verb that switches has failed, and the one before it if the run has a log. With `--json` and `--events` the failure is also an
 //! object on stdout.
 
 use std::io::{self, Write};
 use std::panic;
+use std::sync::Arc;
 
 use engine::error::{Error, Kind, LoginError, ReachError};
 use engine::live::LiveNow;
@@ -22,6 +24,7 @@ use crate::color::Palette;
 use crate::events;
 use crate::hint::{self, RUN_AGAIN};
 use crate::output::Output;
+use crate::run_log::RunLog;
 use crate::stdout;
 
 /// A run that failed.
@@ -37,6 +40,8 @@ pub(crate) struct Failure {
     pub(crate) hint: Option<String>,
     /// The live release, for the verbs that switch.
     pub(crate) live: Option<LiveNow>,
+    /// The log of the run, which waits for its last line.
+    pub(crate) log: Option<Arc<RunLog>>,
     /// Whether stdout has the report already that tells of it.
     pub(crate) is_reported: bool,
 }
@@ -61,6 +66,7 @@ impl Failure {
             causes: Vec::new(),
             hint: None,
             live: None,
+            log: None,
             is_reported: false,
         }
     }
@@ -128,8 +134,11 @@ impl Failure {
         }
     }
 
-    /// Prints the failure. If nobody reads stderr, that is no further failure.
+    /// Prints the failure, and ends the log of the run. If nobody reads stderr, that is no further failure.
     pub(crate) fn print(&self, style: &FailureStyle) {
+        if let Some(log) = &self.log {
+            log.end("failed", &self.object().to_string());
+        }
         drop(io::stderr().write_all(self.text(style).as_bytes()));
         if !self.is_reported {
             self.print_object(style.output);
@@ -155,6 +164,9 @@ impl Failure {
         if let Some(hint) = &self.hint {
             text += &format!("{} {}\n", palette.hint("Hint:"), printable(hint));
         }
+        if let Some(log) = &self.log {
+            text += &format!("{} {}\n", palette.hint("Log:"), printable(&log.path().display().to_string()));
+        }
         if let Some(live) = &self.live {
             text += &format!("{}\n", live_line(live, self.kind, &style.status_command));
         }
@@ -172,6 +184,9 @@ impl Failure {
         if let Some(live) = &self.live {
             object["live"] = json!({ "state": live.state(), "release": live.release() });
         }
+        if let Some(log) = &self.log {
+            object["log"] = json!(log.path().display().to_string());
+        }
         object
     }
 }
@@ -187,6 +202,7 @@ impl From<Error> for Failure {
             causes,
             hint: refusal.hint.as_ref().map(hint::text),
             live: None,
+            log: None,
             is_reported: false,
         }
     }

@@ -13,8 +13,10 @@ use crate::color::Palette;
 use crate::failure::{Failure, printable};
 use crate::mistake::{self, nearest};
 use crate::report::Report;
+use crate::run_verb::RunVerb;
 use crate::session::Session;
 use crate::tally::Verbosity;
+use crate::uses::Uses;
 
 /// The text in the place of a secret.
 const MASK: &str = "***";
@@ -27,14 +29,16 @@ pub(crate) fn run(session: &Session<'_>, args: &HooksArgs) -> Result<(), Failure
 }
 
 fn run_one(session: &Session<'_>, args: &RunHookArgs) -> Result<(), Failure> {
-    let settings = session.settings(&args.place.place()?)?.with_lock(args.lock.request());
+    let settings = session.settings(&args.place.place()?, Uses::Everything)?.with_lock(args.lock.request());
     let hooks = &settings.procedure.hooks;
     let hook = hooks.iter().find(|hook| hook.name == args.name).ok_or_else(|| unknown(&args.name, hooks))?;
     if hook.phase.is_local() {
         let reason = format!("The hook `{}` runs on this machine, before a deploy", hook.name);
         return Err(Failure::usage(reason).hint("Run its command yourself; only hooks of the server can be run so"));
     }
-    session.run(&settings, Verbosity::Brief, |context| engine::run_hook(context, &args.name))
+    session.run_logged(&settings, Verbosity::Brief, Some(RunVerb::HooksRun), |context| {
+        engine::run_hook(context, &args.name)
+    })
 }
 
 impl Report for HookRunReport {
@@ -57,7 +61,7 @@ fn unknown(name: &str, hooks: &[Hook]) -> Failure {
 }
 
 fn list(session: &Session<'_>, args: &PlaceArgs) -> Result<(), Failure> {
-    session.print(&HooksReport::new(&session.settings(&args.place()?)?.procedure))
+    session.print(&HooksReport::new(&session.settings(&args.place()?, Uses::Everything)?.procedure))
 }
 
 /// The hooks and checks of a stage.

@@ -8,6 +8,7 @@ use crate::failure::{Failure, printable};
 use crate::report::{Block, Report};
 use crate::session::Session;
 use crate::tally::Verbosity;
+use crate::uses::Uses;
 
 pub(crate) fn run(session: &Session<'_>, args: &LockArgs) -> Result<(), Failure> {
     match &args.verb {
@@ -19,17 +20,17 @@ pub(crate) fn run(session: &Session<'_>, args: &LockArgs) -> Result<(), Failure>
 
 /// `cutover unlock`, also as `cutover lock release`.
 pub(crate) fn unlock(session: &Session<'_>, args: &UnlockArgs) -> Result<(), Failure> {
-    let settings = session.settings(&args.place.place()?)?.with_lock(args.lock.request());
+    let settings = session.settings(&args.place.place()?, Uses::Server)?.with_lock(args.lock.request());
     session.run(&settings, Verbosity::Brief, engine::unlock)
 }
 
 fn acquire(session: &Session<'_>, args: &AcquireArgs) -> Result<(), Failure> {
-    let settings = session.settings(&args.place.place()?)?.with_lock(args.lock.request());
+    let settings = session.settings(&args.place.place()?, Uses::Server)?.with_lock(args.lock.request());
     session.run(&settings, Verbosity::Brief, |context| engine::acquire_lock(context, &args.message))
 }
 
 fn status(session: &Session<'_>, args: &PlaceArgs) -> Result<(), Failure> {
-    let settings = session.settings(&args.place()?)?;
+    let settings = session.settings(&args.place()?, Uses::Server)?;
     session.run(&settings, Verbosity::Brief, engine::lock_status)
 }
 

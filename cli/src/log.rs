@@ -17,25 +17,20 @@ use crate::session::Session;
 use crate::stdout;
 use crate::tally::{Verbosity, check_line, doing, going, hook_line};
 use crate::units::{Seconds, Time};
+use crate::uses::Uses;
 use crate::words;
 
 pub(crate) fn run(session: &Session<'_>, args: &LogArgs) -> Result<(), Failure> {
     let (run, stage) = words::log(&args.words())?;
-    let settings = session.settings(&Place { stage, target: args.target.target.clone() })?;
+    let settings = session.settings(&Place { stage, target: args.target.target.clone() }, Uses::Server)?;
     if run.is_none() && !args.follow {
         return session.run(&settings, Verbosity::Brief, engine::runs);
     }
     let is_json = session.everywhere.output() != Output::Text;
-    let summary = session.observe(
-        &settings,
-        Verbosity::Brief,
-        None,
-        |_| None,
-        |context| {
-            let observer = Arc::new(Lines { inner: context.observer.clone(), is_json });
-            engine::journal(&engine::Context { observer, ..context.clone() }, run, args.follow)
-        },
-    )?;
+    let summary = session.call(&settings, Verbosity::Brief, |context| {
+        let observer = Arc::new(Lines { inner: context.observer.clone(), is_json });
+        engine::journal(&engine::Context { observer, ..context.clone() }, run, args.follow)
+    })?;
     drop(summary);
     Ok(())
 }
@@ -75,7 +70,7 @@ fn text_of(line: &JournalLine) -> Option<String> {
         }
         JournalEntry::Ended(RunResult { live, .. }) => format!("Done; {}", live_text(live.as_ref())),
     };
-    Some(format!("{}  {}", Time(line.at / 1000), printable(&text)))
+    Some(format!("{}  {}", Time(line.at.second()), printable(&text)))
 }
 
 fn live_text(live: Option<&engine::release::ReleaseId>) -> String {
@@ -142,10 +137,10 @@ fn row(run: &RunSummary) -> [String; 7] {
         (Some(_), None) => "done".to_owned(),
         (Some(_), Some(error)) => printable(error),
     };
-    let seconds = run.ended.map(|ended| Seconds(ended.saturating_sub(run.began) as f64 / 1000.0).to_string());
+    let seconds = run.ended.map(|ended| Seconds(ended.seconds_since(run.began)).to_string());
     [
         run.run.to_string(),
-        Time(run.began / 1000).to_string(),
+        Time(run.began.second()).to_string(),
         seconds.unwrap_or_default(),
         printable(&run.verb),
         printable(&run.who),

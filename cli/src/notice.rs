@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use engine::Mask;
 use engine::cancel::Cancel;
 use engine::event::{Event, Observer};
 use engine::live::LiveNow;
@@ -15,15 +14,9 @@ use serde_json::{Map, Value, json};
 
 use crate::events::now;
 use crate::failure::Failure;
+use crate::run_verb::RunVerb;
+use crate::secrets::Secrets;
 use crate::settings::Settings;
-
-/// The verb of a run that the webhook is told about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ToldVerb {
-    Deploy,
-    Switch,
-    Rollback,
-}
 
 /// What came of a run, in the words of a notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,34 +36,23 @@ pub(crate) struct Outcome {
 /// Tells the webhook of a run.
 pub(crate) struct Notices {
     messenger: Messenger,
-    verb: ToldVerb,
+    verb: RunVerb,
     began: Instant,
     /// The fields that all notices have.
     run: Map<String, Value>,
-    secrets: Mask,
-}
-
-impl ToldVerb {
-    fn name(self) -> &'static str {
-        match self {
-            ToldVerb::Deploy => "deploy",
-            ToldVerb::Switch => "switch",
-            ToldVerb::Rollback => "rollback",
-        }
-    }
+    secrets: Secrets,
 }
 
 impl Notices {
-    /// Starts to tell, and tells of the start. None without a webhook.
-    pub(crate) fn start(verb: ToldVerb, settings: &Settings, observer: &Arc<dyn Observer>) -> Option<Arc<Notices>> {
-        let webhook = settings.webhook.clone()?;
-        let secrets: Vec<String> = settings.procedure.secrets.iter().chain([&webhook.secret]).cloned().collect();
+    /// Starts to tell, and tells of the start. None without a webhook, and if it is not told of the verb.
+    pub(crate) fn start(verb: RunVerb, settings: &Settings, observer: &Arc<dyn Observer>) -> Option<Arc<Notices>> {
+        let webhook = settings.webhook.clone().filter(|_| verb.is_told())?;
         let notices = Notices {
             messenger: Messenger::start(webhook, observer),
             verb,
             began: Instant::now(),
             run: run(verb, settings),
-            secrets: Mask::new(&secrets),
+            secrets: settings.secrets(),
         };
         notices.tell("start", json!({}));
         Some(Arc::new(notices))
@@ -80,7 +62,7 @@ impl Notices {
     pub(crate) fn finish(&self, result: Result<Option<Outcome>, &Failure>, cancel: &Cancel) {
         match result {
             Ok(outcome) => {
-                let event = if self.verb == ToldVerb::Rollback { "rollback" } else { "success" };
+                let event = if self.verb == RunVerb::Rollback { "rollback" } else { "success" };
                 self.tell(event, outcome.as_ref().map_or_else(|| json!({}), of_outcome));
             }
             Err(failure) => self.tell("failure", of_failure(failure)),
@@ -97,20 +79,10 @@ impl Notices {
             body.extend(fields);
         }
         let mut body = Value::Object(body);
-        self.mask(&mut body);
+        self.secrets.mask(&mut body);
         let rest = body.to_string();
         let body = format!("{{\"event\":\"{event}\",\"at\":{at},{}", &rest[1..]);
         self.messenger.send(Notice { event, at, body });
-    }
-
-    /// Masks secrets in all texts.
-    fn mask(&self, value: &mut Value) {
-        match value {
-            Value::String(text) => *text = self.secrets.mask(std::mem::take(text)),
-            Value::Array(values) => values.iter_mut().for_each(|value| self.mask(value)),
-            Value::Object(fields) => fields.values_mut().for_each(|value| self.mask(value)),
-            _ => {}
-        }
     }
 }
 
@@ -123,7 +95,7 @@ impl Observer for Notices {
     }
 }
 
-fn run(verb: ToldVerb, settings: &Settings) -> Map<String, Value> {
+fn run(verb: RunVerb, settings: &Settings) -> Map<String, Value> {
     let (host, deploy_path) = match &settings.target.destination {
         Destination::Ssh(ssh) => (Some(ssh.host.clone()), ssh.path.display().to_string()),
         Destination::Local(path) => (None, path.display().to_string()),

@@ -11,6 +11,7 @@ use crate::place::Place;
 use crate::report::Report;
 use crate::session::Session;
 use crate::tally::Verbosity;
+use crate::uses::Uses;
 use crate::words;
 
 pub(crate) fn pin(session: &Session<'_>, args: &PinArgs) -> Result<(), Failure> {
@@ -23,7 +24,7 @@ pub(crate) fn unpin(session: &Session<'_>, args: &ReleaseArgs) -> Result<(), Fai
 
 fn run(session: &Session<'_>, args: &ReleaseArgs, pin: Option<PinTerms>) -> Result<(), Failure> {
     let (release, stage) = words::one_release(&args.words(), "No release is named", "A pin is of one release")?;
-    let settings = session.settings(&Place { stage, target: args.target.target.clone() })?;
+    let settings = session.settings(&Place { stage, target: args.target.target.clone() }, Uses::Everything)?;
     let request = PinRequest { release, pin };
     session.run(&settings, Verbosity::Brief, |context| engine::pin(context, &request))
 }

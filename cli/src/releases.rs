@@ -10,9 +10,10 @@ use crate::report::Report;
 use crate::session::Session;
 use crate::tally::Verbosity;
 use crate::units::{Bytes, Commit, Count, Time};
+use crate::uses::Uses;
 
 pub(crate) fn run(session: &Session<'_>, args: &ReleasesArgs) -> Result<(), Failure> {
-    let settings = session.settings(&args.place.place()?)?;
+    let settings = session.settings(&args.place.place()?, Uses::Server)?;
     session.run(&settings, Verbosity::Brief, |context| engine::releases(context, args.all))
 }
 

@@ -1,5 +1,7 @@
 //! The result of a verb, printed on stdout: a text for people, or one object with `--json`.
 
+use std::path::Path;
+
 use engine::error::Kind;
 use serde::Serialize;
 
@@ -33,8 +35,21 @@ pub(crate) trait Report: Serialize {
     }
 }
 
+/// The result of a run, with the file of its log.
+#[derive(Serialize)]
+struct Logged<'a, T> {
+    #[serde(flatten)]
+    report: &'a T,
+    log: Option<String>,
+}
+
+/// Returns the object of `--json` for a run: the report, and the file of its log.
+pub(crate) fn logged_object(report: &impl Report, log: Option<&Path>) -> Result<String, Failure> {
+    object(&Logged { report, log: log.map(|log| log.display().to_string()) })
+}
+
 /// Returns the object of `--json`, on one line.
-pub(crate) fn object(report: &impl Report) -> Result<String, Failure> {
+pub(crate) fn object(report: &impl Serialize) -> Result<String, Failure> {
     match serde_json::to_string(report) {
         Ok(object) => Ok(object + "\n"),
         Err(error) => {

@@ -7,18 +7,19 @@ use engine::{Context, LockRequest, SwitchRequest, SwitchTo};
 
 use crate::args::RollbackArgs;
 use crate::failure::Failure;
-use crate::notice::ToldVerb;
 use crate::place::Place;
 use crate::question;
+use crate::run_verb::RunVerb;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::tally::Verbosity;
+use crate::uses::Uses;
 use crate::words;
 
 pub(crate) fn run(session: &Session<'_>, args: &RollbackArgs) -> Result<(), Failure> {
     let (settings, rollback) = prepare(session, args).map_err(Failure::before_any_switch)?;
-    let (told, request) = (Some(ToldVerb::Rollback), SwitchRequest { force: args.force });
-    session.run_told(&settings, Verbosity::Brief, told, |context| go_back(context, rollback, request))
+    let (verb, request) = (Some(RunVerb::Rollback), SwitchRequest { force: args.force });
+    session.run_logged(&settings, Verbosity::Brief, verb, |context| go_back(context, rollback, request))
 }
 
 fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(Settings, Rollback), Failure> {
@@ -30,7 +31,8 @@ fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(Settings, Roll
     let target = args.target.target.clone();
     let RollbackArgs { interrupt, pass_lock: passes_manual, .. } = *args;
     let lock = LockRequest { interrupt, passes_manual, ..args.lock.request() };
-    let settings = session.settings(&Place { stage, target })?.with_lock(lock).without_hooks_if(args.skip_hooks);
+    let settings =
+        session.settings(&Place { stage, target }, Uses::Everything)?.with_lock(lock).without_hooks_if(args.skip_hooks);
     Ok((settings, Rollback { to, reason: args.reason.clone(), accepts_migrations: session.everywhere.yes }))
 }
 

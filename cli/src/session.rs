@@ -1,12 +1,14 @@
 //! One run: resolves the settings of a verb, runs the engine with progress and interrupts, and prints the result.
 
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::sync::Arc;
 
 use engine::Context;
 use engine::cancel::Cancel;
 use engine::error::Error;
 use engine::event::{Event, Observer};
+use serde_json::{Value, json};
 
 use crate::args::GlobalArgs;
 use crate::color::Palette;
@@ -14,14 +16,19 @@ use crate::environment::Environment;
 use crate::events::{self, EventLines};
 use crate::failure::{self, Failure};
 use crate::interrupt;
-use crate::notice::{Notices, Outcome, ToldVerb};
+use crate::notice::{Notices, Outcome};
 use crate::output::Output;
 use crate::place::Place;
 use crate::progress::Progress;
 use crate::report::{self, Report};
+use crate::run_log::{self, RunLog};
+use crate::run_verb::RunVerb;
+use crate::secrets::Secrets;
 use crate::settings::Settings;
+use crate::stdout;
 use crate::tally::Verbosity;
 use crate::terminal;
+use crate::uses::Uses;
 
 /// The parts that every verb runs with.
 pub(crate) struct Session<'a> {
@@ -36,9 +43,9 @@ pub(crate) struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Resolves the settings for a place.
-    pub(crate) fn settings(&self, place: &Place) -> Result<Settings, Failure> {
-        Settings::read(place, self.everywhere, self.environment)
+    /// Resolves the settings for a place, for a verb that uses these keys.
+    pub(crate) fn settings(&self, place: &Place, uses: Uses) -> Result<Settings, Failure> {
+        Settings::read(place, uses, self.everywhere, self.environment)
     }
 
     /// Runs the engine with progress, and prints the result.
@@ -48,20 +55,40 @@ impl Session<'_> {
         talk: Verbosity,
         work: impl FnOnce(&Context) -> Result<T, E>,
     ) -> Result<(), Failure> {
-        self.run_told(settings, talk, None, work)
+        let report = self.call(settings, talk, work)?;
+        self.print(&report)?;
+        report.failure().map_or(Ok(()), Err)
     }
 
-    /// Works like [`Session::run`], and tells the webhook of the run if it has a verb for that.
-    pub(crate) fn run_told<T: Report, E: Into<Failure>>(
+    /// Works like [`Session::run`] for a run, unless it has no verb: then it is a dry run. A run has a log on this
+    /// machine, and the webhook is told of it.
+    pub(crate) fn run_logged<T: Report, E: Into<Failure>>(
         &self,
         settings: &Settings,
         talk: Verbosity,
-        told: Option<ToldVerb>,
+        verb: Option<RunVerb>,
         work: impl FnOnce(&Context) -> Result<T, E>,
     ) -> Result<(), Failure> {
-        let report = self.observe(settings, talk, told, Report::outcome, work)?;
-        self.print(&report)?;
-        report.failure().map_or(Ok(()), Err)
+        let (report, log) = self.observe(settings, talk, verb, Report::outcome, work)?;
+        let object = report::logged_object(&report, log.as_deref().map(RunLog::path))?;
+        if let Some(log) = log {
+            log.end("done", &object);
+        }
+        self.print_or(&report, || Ok(object))
+    }
+
+    /// Works like [`Session::run_logged`] for a run without a result.
+    pub(crate) fn run_silently<E: Into<Failure>>(
+        &self,
+        settings: &Settings,
+        verb: RunVerb,
+        work: impl FnOnce(&Context) -> Result<(), E>,
+    ) -> Result<(), Failure> {
+        let ((), log) = self.observe(settings, Verbosity::Brief, Some(verb), |()| None, work)?;
+        if let Some(log) = log {
+            log.end("done", "{}");
+        }
+        Ok(())
     }
 
     /// Runs the engine with progress, and returns its result.
@@ -71,31 +98,31 @@ impl Session<'_> {
         talk: Verbosity,
         work: impl FnOnce(&Context) -> Result<T, E>,
     ) -> Result<T, Failure> {
-        self.observe(settings, talk, None, |_| None, work)
+        self.observe(settings, talk, None, |_| None, work).map(|(result, _)| result)
     }
 
-    /// Runs the engine with progress. `outcome` is for the webhook.
-    pub(crate) fn observe<T, E: Into<Failure>>(
+    /// Runs the engine with progress. `outcome` is for the webhook. Returns also the log, which waits for its last line.
+    fn observe<T, E: Into<Failure>>(
         &self,
         settings: &Settings,
         talk: Verbosity,
-        told: Option<ToldVerb>,
+        verb: Option<RunVerb>,
         outcome: impl FnOnce(&T) -> Option<Outcome>,
         work: impl FnOnce(&Context) -> Result<T, E>,
-    ) -> Result<T, Failure> {
+    ) -> Result<(T, Option<Arc<RunLog>>), Failure> {
         let palette = self.palette(io::stderr().is_terminal());
         let progress = Progress::start(self.talk(talk), palette, self.environment.dumb_terminal);
         let cancel = Cancel::default();
         let heard = interrupt::listen(cancel.clone(), Arc::clone(&progress), self.last_line.clone());
-        let events = (self.everywhere.output() == Output::Events).then(|| EventLines::start(self.everywhere.verbose));
         let mut audience = Audience(vec![progress.clone()]);
-        audience.0.extend(events.clone().map(|events| events as Arc<dyn Observer>));
+        let records = self.start_records(settings, verb, &mut audience);
         let notices =
-            told.and_then(|verb| Notices::start(verb, settings, &(Arc::new(audience.clone()) as Arc<dyn Observer>)));
+            verb.and_then(|verb| Notices::start(verb, settings, &(Arc::new(audience.clone()) as Arc<dyn Observer>)));
         audience.0.extend(notices.clone().map(|notices| notices as Arc<dyn Observer>));
+        let audience = Arc::new(audience);
         let result = match heard {
             Ok(()) => {
-                let mut context = settings.context(Arc::new(audience), cancel.clone());
+                let mut context = settings.context(audience.clone(), cancel.clone());
                 context.target.reach.answers = terminal::answers(&progress);
                 work(&context).map_err(E::into)
             }
@@ -104,18 +131,43 @@ impl Session<'_> {
         if let Some(notices) = notices {
             notices.finish(result.as_ref().map(outcome), &cancel);
         }
+        let log = records.finish(audience.as_ref());
         progress.finish();
-        if let Some(events) = events {
-            events.finish();
+        match result {
+            Ok(result) => Ok((result, log)),
+            Err(failure) => Err(Failure { log, ..failure }),
         }
-        result
+    }
+
+    /// Starts to write the events, on stdout if they are asked for, and into the log of a run.
+    fn start_records(&self, settings: &Settings, verb: Option<RunVerb>, audience: &mut Audience) -> Records {
+        let is_asked = self.everywhere.output() == Output::Events;
+        let events = is_asked.then(|| EventLines::start(self.everywhere.verbose, Secrets::default(), stdout::write));
+        let Settings { target, state_dir, .. } = settings;
+        let begun = verb.map(|verb| (verb, RunLog::start(state_dir, &target.destination, verb, settings.secrets())));
+        let log = begun.as_ref().and_then(|(_, log)| log.as_ref().ok().cloned());
+        let lines: Vec<Arc<EventLines>> = events.iter().cloned().chain(log.iter().map(|log| log.lines())).collect();
+        if let Some(verb) = verb {
+            let head = head(settings, verb, log.as_deref().map(RunLog::path));
+            lines.iter().for_each(|lines| lines.tell("run", head.clone()));
+        }
+        audience.0.extend(lines.into_iter().map(|lines| lines as Arc<dyn Observer>));
+        if let Some((_, Err(error))) = begun {
+            audience.observe(run_log::unwritten(&error.with_cause()));
+        }
+        Records { events, log }
     }
 
     /// Prints the result of a verb.
     pub(crate) fn print<T: Report>(&self, report: &T) -> Result<(), Failure> {
+        self.print_or(report, || report::object(report))
+    }
+
+    /// Prints the result of a verb as a text for people, or as the object that `object` makes of it.
+    fn print_or<T: Report>(&self, report: &T, object: impl FnOnce() -> Result<String, Failure>) -> Result<(), Failure> {
         match self.everywhere.output() {
-            Output::Object => report::print(&report::object(report)?),
-            Output::Events => report::print(&events::line("done", &report::object(report)?)),
+            Output::Object => report::print(&object()?),
+            Output::Events => report::print(&events::line("done", &object()?)),
             Output::Text if T::ANSWERS || !self.everywhere.quiet => {
                 let mut text = report.text(self.palette(io::stdout().is_terminal()), self.everywhere.verbose);
                 if let Some(next) = report.next() {
@@ -138,6 +190,39 @@ impl Session<'_> {
     fn palette(&self, is_terminal: bool) -> Palette {
         Palette::new(self.everywhere.color, self.environment, is_terminal)
     }
+}
+
+/// The writers of the events of a verb.
+struct Records {
+    events: Option<Arc<EventLines>>,
+    log: Option<Arc<RunLog>>,
+}
+
+impl Records {
+    /// Writes the events that wait. Returns the log, which waits for its last line.
+    fn finish(self, observer: &dyn Observer) -> Option<Arc<RunLog>> {
+        if let Some(log) = &self.log {
+            log.finish_events(observer);
+        }
+        if let Some(events) = self.events {
+            // The last line has the same fate, and its error is told.
+            events.finish().unwrap_or_default();
+        }
+        self.log
+    }
+}
+
+/// Returns the first line of a run.
+fn head(settings: &Settings, verb: RunVerb, log: Option<&Path>) -> Value {
+    let Settings { target, procedure, provenance, .. } = settings;
+    json!({
+        "verb": verb.name(),
+        "stage": procedure.stage,
+        "target": target.destination.to_string(),
+        "who": provenance.person(),
+        "version": provenance.version,
+        "log": log.map(|log| log.display().to_string()),
+    })
 }
 
 /// Observers that all hear each event.

@@ -26,6 +26,8 @@ use crate::keys::Keys;
 use crate::mistake::{Line, Located, Mistake};
 use crate::overrides;
 use crate::place::Place;
+use crate::secrets::Secrets;
+use crate::uses::Uses;
 
 /// The resolved settings.
 #[derive(Debug, Clone)]
@@ -54,11 +56,16 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// Reads the config, if there is one, and resolves the settings.
-    pub(crate) fn read(place: &Place, everywhere: &GlobalArgs, environment: &Environment) -> Result<Settings, Failure> {
+    pub(crate) fn read(
+        place: &Place,
+        uses: Uses,
+        everywhere: &GlobalArgs,
+        environment: &Environment,
+    ) -> Result<Settings, Failure> {
         let config = Config::open(everywhere.config.as_deref(), environment)?;
         let set = overrides::read(&everywhere.set, &environment.variables)
             .map_err(|mistake| mistake.failure(Path::new("")))?;
-        let raw = Raw { config: config.as_ref(), set: &set, everywhere, environment };
+        let raw = Raw { config: config.as_ref(), set: &set, uses, everywhere, environment };
         let settings = Settings::resolve(place, &raw)?;
         settings.check_identity()?;
         Ok(settings)
@@ -80,7 +87,7 @@ impl Settings {
     }
 
     fn resolve(place: &Place, raw: &Raw<'_>) -> Result<Settings, Failure> {
-        let choice = Choice::make(place, raw.config, raw.set)?;
+        let choice = Choice::make(place, raw.uses, raw.config, raw.set)?;
         if let Err(mistake) = choice.keys.check_shared() {
             return Err(mistake.failure(raw.file()));
         }
@@ -99,7 +106,7 @@ impl Settings {
             provenance: provenance(raw.environment),
             job: raw.environment.job.address.clone(),
             webhook: raw.webhook(&keys)?,
-            procedure: procedure(stage, &keys, secrets, raw.directory()),
+            procedure: raw.procedure(stage, &keys, secrets),
             policy: policy(keys),
         })
     }
@@ -121,6 +128,12 @@ impl Settings {
     /// Sets the way to the lock.
     pub(crate) fn with_lock(self, lock: LockRequest) -> Settings {
         Settings { lock, ..self }
+    }
+
+    /// Returns the texts that no output may show.
+    pub(crate) fn secrets(&self) -> Secrets {
+        let webhook = self.webhook.iter().map(|webhook| &webhook.secret);
+        Secrets::new(&self.procedure.secrets.iter().chain(webhook).cloned().collect::<Vec<String>>())
     }
 
     /// Makes the context for the engine's verbs.
@@ -147,6 +160,7 @@ struct Raw<'a> {
     config: Option<&'a Config>,
     /// The keys of the command line.
     set: &'a Section,
+    uses: Uses,
     everywhere: &'a GlobalArgs,
     environment: &'a Environment,
 }
@@ -226,8 +240,20 @@ impl<'a> Raw<'a> {
         self.config.map_or(Path::new(""), |config| &config.file)
     }
 
-    /// Returns the webhook. It needs both keys: without a signature, its receiver could not know who tells.
+    /// Returns the hooks and checks, if the verb uses them.
+    fn procedure(&self, stage: Option<String>, keys: &Keys, secrets: BTreeSet<String>) -> Procedure {
+        match self.uses {
+            Uses::Everything => procedure(stage, keys, secrets, self.directory()),
+            Uses::Server | Uses::Source => Procedure { stage, ..Procedure::default() },
+        }
+    }
+
+    /// Returns the webhook, if the verb uses it. It needs both keys: without a signature, its receiver could not know who
+    /// tells.
     fn webhook(&self, keys: &Keys) -> Result<Option<Webhook>, Failure> {
+        if self.uses < Uses::Everything {
+            return Ok(None);
+        }
         let missing =
             |line: Line, reason: &str, hint: &str| Err(Mistake::new(line, reason).hint(hint).failure(self.file()));
         match (&keys.webhook, &keys.webhook_secret) {
@@ -361,6 +387,11 @@ mod tests {
 
     /// Resolves them with keys of the command line too.
     fn resolve_with(text: &str, (stage, target): (&str, &str), set: &[&str]) -> Result<Settings, String> {
+        resolve_for(Uses::Everything, text, (stage, target), set)
+    }
+
+    /// Resolves them for a verb.
+    fn resolve_for(uses: Uses, text: &str, (stage, target): (&str, &str), set: &[&str]) -> Result<Settings, String> {
         let environment = environment();
         let file = Path::new("/work/cutover.toml");
         let config = (!text.is_empty()).then(|| Config::parse(file, text, &environment.variables).unwrap());
@@ -371,7 +402,7 @@ mod tests {
         let set: Vec<String> = set.iter().map(|&word| word.to_owned()).collect();
         let set = overrides::read(&set, &environment.variables).unwrap();
         let everywhere = GlobalArgs::default();
-        let raw = Raw { config: config.as_ref(), set: &set, everywhere: &everywhere, environment: &environment };
+        let raw = Raw { config: config.as_ref(), set: &set, uses, everywhere: &everywhere, environment: &environment };
         Settings::resolve(&place, &raw)
             .map_err(|failure| format!("{} / {}", failure.message, failure.hint.unwrap_or_default()))
     }
@@ -402,6 +433,38 @@ mod tests {
             |phase: &str| format!("[a]\ndeploy_path = '/srv'\n[[a.hooks]]\nname = 'x'\nrun = 'y'\nphase = '{phase}'");
         check(&hook("${PHASE:-build}"), "", &[], Ok("/srv"));
         check(&hook("${NONE}"), "", &[], Err(UNSET));
+    }
+
+    #[test]
+    fn a_verb_needs_only_the_variables_of_keys_that_it_uses() {
+        const TEXT: &str = "
+            deploy_path = '/srv'
+            writable_group = '${NONE}'
+            webhook = 'https://hooks.example.com'
+            webhook_secret = '${NONE}'
+            secrets = ['NONE']
+            hooks = [{ name = 'x', phase = 'build', run = 'y', env = { A = '${NONE}' } }]
+            checks = [{ name = 'x', url = 'https://${NONE}' }]
+            [a]
+            source = '${NONE}'
+            [b]
+            host = '${NONE}'
+            [c]
+        ";
+        let check = |uses: Uses, stage: &str, line: Option<usize>| {
+            let found = resolve_for(uses, TEXT, (stage, ""), &[]).map(|settings| settings.procedure);
+            let refused =
+                |line| format!("`/work/cutover.toml` line {line}: the environment variable `NONE` is not set");
+            match line {
+                None => assert_eq!(found.unwrap(), Procedure { stage: Some(stage.into()), ..Procedure::default() }),
+                Some(line) => assert!(found.unwrap_err().starts_with(&refused(line)), "{uses:?} {stage}"),
+            }
+        };
+        check(Uses::Server, "a", None);
+        check(Uses::Source, "a", Some(10));
+        check(Uses::Server, "b", Some(12));
+        check(Uses::Source, "c", None);
+        check(Uses::Everything, "c", Some(3));
     }
 
     #[test]
@@ -649,7 +712,7 @@ mod tests {
     fn the_state_is_in_the_cache_of_the_user() {
         let check = |everywhere: &GlobalArgs, environment: &Environment, expected: Option<&str>| {
             let set = overrides::read(&[], &environment.variables).unwrap();
-            let found = Raw { config: None, set: &set, everywhere, environment }.state_dir().ok();
+            let found = Raw { config: None, set: &set, uses: Uses::Server, everywhere, environment }.state_dir().ok();
             assert_eq!(found, expected.map(PathBuf::from));
         };
         let none = GlobalArgs::default();

@@ -8,9 +8,10 @@ use crate::failure::Failure;
 use crate::report::Report;
 use crate::session::Session;
 use crate::tally::Verbosity;
+use crate::uses::Uses;
 
 pub(crate) fn run(session: &Session<'_>, args: &SetupArgs) -> Result<(), Failure> {
-    let settings = session.settings(&args.place.place()?)?;
+    let settings = session.settings(&args.place.place()?, Uses::Server)?;
     session.run(&settings, Verbosity::Brief, engine::setup)
 }
 

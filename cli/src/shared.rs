@@ -24,6 +24,7 @@ use crate::session::Session;
 use crate::settings::Settings;
 use crate::tally::Verbosity;
 use crate::units::{Bytes, Count, Counted};
+use crate::uses::Uses;
 use crate::words;
 
 /// Stands for stdin or stdout in the place of a local file.
@@ -60,7 +61,7 @@ fn words_of<'a, const COUNT: usize>(
     let words = <[&str; COUNT]>::try_from(rest)
         .map_err(|_| Failure::usage("There are too few or too many words").hint("See `cutover help shared`"))?;
     let place = Place { stage: words::stage(stage)?, target: args.target.target.clone() };
-    Ok((words, session.settings(&place)?))
+    Ok((words, session.settings(&place, Uses::Server)?))
 }
 
 fn shared_path(text: &str) -> Result<RelativePath, Failure> {
@@ -71,7 +72,7 @@ fn shared_path(text: &str) -> Result<RelativePath, Failure> {
 }
 
 fn list(session: &Session<'_>, args: &PlaceArgs) -> Result<(), Failure> {
-    let settings = session.settings(&args.place()?)?;
+    let settings = session.settings(&args.place()?, Uses::Server)?;
     session.run(&settings, Verbosity::Brief, engine::shared_list)
 }
 

@@ -19,6 +19,7 @@ use crate::args::SshArgs;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::session::Session;
+use crate::uses::Uses;
 
 /// Goes to the directory `$1`, or says why not, and becomes the login shell.
 const SCRIPT: &str = "p=$(printf %bx \"$1\");p=${p%x};cd \"$p\" 2>/dev/null||\
@@ -29,7 +30,7 @@ const SCRIPT: &str = "p=$(printf %bx \"$1\");p=${p%x};cd \"$p\" 2>/dev/null||\
 const HOLDING_KEYS: &str = "ssh \"$@\"; exit $?";
 
 pub(crate) fn run(session: &Session<'_>, args: &SshArgs) -> Result<(), Failure> {
-    let settings = session.settings(&args.place.place()?)?;
+    let settings = session.settings(&args.place.place()?, Uses::Server)?;
     if let Some(word) = args.words.first().filter(|word| !word.as_encoded_bytes().starts_with(b"-")) {
         return Err(Failure::usage(format!("`{}` is no option of `ssh`", word.to_string_lossy()))
             .hint("Words behind `--` are options of `ssh`, such as `-L 8080:localhost:80`"));

@@ -15,9 +15,10 @@ use crate::report::{Block, Report};
 use crate::session::Session;
 use crate::tally::Verbosity;
 use crate::units::{Bytes, Count, Counted, Time};
+use crate::uses::Uses;
 
 pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), Failure> {
-    let settings = session.settings(&args.place.place()?)?;
+    let settings = session.settings(&args.place.place()?, Uses::Server)?;
     let check = match args {
         StatusArgs { content: true, .. } => StatusCheck::Content,
         StatusArgs { check: true, .. } => StatusCheck::Entries,

@@ -6,26 +6,30 @@ use engine::{SwitchRequest, SwitchTo};
 use crate::args::SwitchArgs;
 use crate::color::Palette;
 use crate::failure::Failure;
-use crate::notice::{Outcome, ToldVerb};
+use crate::notice::Outcome;
 use crate::place::Place;
 use crate::report::Report;
+use crate::run_verb::RunVerb;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::tally::Verbosity;
+use crate::uses::Uses;
 use crate::words;
 
 pub(crate) fn run(session: &Session<'_>, args: &SwitchArgs) -> Result<(), Failure> {
     let (settings, to) = prepare(session, args).map_err(Failure::before_any_switch)?;
     let request = SwitchRequest { force: args.force };
-    session
-        .run_told(&settings, Verbosity::Brief, Some(ToldVerb::Switch), |context| engine::switch(context, &to, request))
+    let verb = Some(RunVerb::Switch);
+    session.run_logged(&settings, Verbosity::Brief, verb, |context| engine::switch(context, &to, request))
 }
 
 fn prepare(session: &Session<'_>, args: &SwitchArgs) -> Result<(Settings, SwitchTo), Failure> {
     let (release, stage) = words::switch(&args.release.words())?;
     let target = args.release.target.target.clone();
-    let settings =
-        session.settings(&Place { stage, target })?.with_lock(args.lock.request()).without_hooks_if(args.skip_hooks);
+    let settings = session
+        .settings(&Place { stage, target }, Uses::Everything)?
+        .with_lock(args.lock.request())
+        .without_hooks_if(args.skip_hooks);
     Ok((settings, SwitchTo::Release(release)))
 }
 

@@ -37,6 +37,9 @@ pub(crate) enum Line {
 /// dropped.
 const LINES_MAX: usize = 10_000;
 
+/// The last lines of a hook that are shown if it fails and its output was not shown.
+const LAST_LINES: usize = 10;
+
 /// A running phase.
 #[derive(Debug, Clone)]
 pub(crate) struct RunningPhase {
@@ -56,13 +59,15 @@ pub(crate) struct Tally {
     pub(crate) running: Vec<RunningPhase>,
     /// Whether content was sent already.
     has_sent: bool,
+    /// The last lines of the hook that runs, if its output is not shown.
+    hidden: VecDeque<Line>,
     /// The lines that were not printed yet.
     pub(crate) lines: VecDeque<Line>,
 }
 
 impl Tally {
     pub(crate) fn new(talk: Verbosity) -> Tally {
-        Tally { talk, running: Vec::new(), has_sent: false, lines: VecDeque::new() }
+        Tally { talk, running: Vec::new(), has_sent: false, hidden: VecDeque::new(), lines: VecDeque::new() }
     }
 
     /// Counts one event.
@@ -108,9 +113,27 @@ impl Tally {
     }
 
     fn hook(&mut self, event: &HookEvent) {
+        if self.talk < Verbosity::Brief {
+            self.hide(event);
+        }
         // Of a hook that failed, the failure says how it ended.
         if !matches!(event, HookEvent::Ended { end, .. } if !end.is_success()) {
             self.say(Verbosity::Brief, hook_line(event));
+        }
+    }
+
+    /// Keeps the last lines of a hook, and shows them if it fails: its error leads to them.
+    fn hide(&mut self, event: &HookEvent) {
+        match event {
+            HookEvent::Began { .. } => self.hidden.clear(),
+            HookEvent::Line { .. } => {
+                if self.hidden.len() == LAST_LINES {
+                    self.hidden.pop_front();
+                }
+                self.hidden.push_back(Line::Info(printable(&hook_line(event))));
+            }
+            HookEvent::Ended { end, .. } if end.is_success() => {}
+            HookEvent::Ended { .. } => self.lines.append(&mut self.hidden),
         }
     }
 
@@ -239,6 +262,9 @@ impl RunningPhase {
 mod tests {
     use std::time::Duration;
 
+    use engine::CommandEnd;
+    use engine::hook::HookPhase;
+
     use super::*;
 
     fn progress(phase: Phase, files: u64, bytes: u64) -> Event {
@@ -277,6 +303,22 @@ mod tests {
         check(Verbosity::Brief, deploy(), std::slice::from_ref(&warning));
         check(Verbosity::Phases, deploy(), &[warning.clone(), sent.clone(), switched.clone()]);
         check(Verbosity::Verbose, deploy(), &[warning, sent, switched, detail]);
+    }
+
+    #[test]
+    fn the_last_lines_of_a_hook_that_fails_are_shown_to_those_who_asked_for_nothing() {
+        let of = |name: &str, code: i32| {
+            let name = || name.to_owned();
+            let mut events = vec![Event::Hook(HookEvent::Began { name: name(), phase: HookPhase::Build })];
+            let line = |number: usize| Event::Hook(HookEvent::Line { name: name(), text: number.to_string() });
+            events.extend((0..LAST_LINES + 2).map(line));
+            let end = if code == 0 { CommandEnd::Done } else { CommandEnd::Code(code) };
+            events.push(Event::Hook(HookEvent::Ended { name: name(), end, seconds: 0.1 }));
+            events
+        };
+        let events: Vec<Event> = of("one", 0).into_iter().chain(of("two", 3)).collect();
+        let expected: Vec<Line> = (2..LAST_LINES + 2).map(|number| Line::Info(format!("[two] {number}"))).collect();
+        check(Verbosity::Quiet, events, &expected);
     }
 
     #[test]

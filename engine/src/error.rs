@@ -226,7 +226,7 @@ impl Error {
     }
 
     /// Returns the message with its causes, for a warning.
-    pub(crate) fn with_cause(&self) -> String {
+    pub fn with_cause(&self) -> String {
         self.to_refusal().text()
     }
 

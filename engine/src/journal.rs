@@ -2,14 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::moment::Moment;
 use crate::news::News;
 use crate::release::{Provenance, ReleaseId};
 
 /// A line of a journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JournalLine {
-    /// The time, in milliseconds of Unix time.
-    pub at: u64,
+    /// The time.
+    pub at: Moment,
     /// The entry.
     #[serde(flatten)]
     pub entry: JournalEntry,

@@ -20,6 +20,7 @@ pub mod journal;
 pub mod link;
 pub mod live;
 pub mod manual_lock;
+pub mod moment;
 pub mod path;
 pub mod pattern;
 pub mod pin;
@@ -50,6 +51,7 @@ mod hasher;
 mod manifest;
 pub mod news;
 mod request;
+mod run_log;
 mod scan;
 mod signature;
 mod verbs;
@@ -60,6 +62,7 @@ pub use request::{
     CleanupRequest, Context, DeployRequest, DiffSide, LockRequest, PinRequest, SourceRequest, StatusCheck,
     SwitchRequest, SwitchTo,
 };
+pub use run_log::{RUN_LOGS_KEPT, RunLog};
 pub use verbs::{
     AgentRole, acquire_lock, cleanup, deploy, diff, exec, journal, lock_status, pin, releases, run_hook, runs,
     serve_agent, setup, shared_list, shared_read, shared_write, status, switch, unlock, write_private_file,

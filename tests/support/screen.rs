@@ -16,8 +16,12 @@ use std::process::Command;
 const DIGIT: char = '0';
 
 /// Forms of varying text, digit for digit.
-const FORMS: [(&str, &str); 3] =
-    [("0000-00-00 00:00:00Z", "[TIME]"), ("0000-00-00T00:00:00Z", "[TIME]"), ("00000000000000", "[RELEASE]")];
+const FORMS: [(&str, &str); 4] = [
+    ("0000-00-00 00:00:00Z", "[TIME]"),
+    ("0000-00-00T00:00:00Z", "[TIME]"),
+    ("00000000000000.000-", "[TIME]-"),
+    ("00000000000000", "[RELEASE]"),
+];
 
 /// The text before a fingerprint.
 const FINGERPRINT: &str = "SHA256:";
@@ -68,7 +72,7 @@ pub(crate) fn normalised(text: &str, names: &[(&str, &str)]) -> String {
     text = text
         .lines()
         .filter(|line| !line.starts_with("  phases "))
-        .map(|line| format!("{}\n", line.trim_end()))
+        .map(|line| format!("{}\n", without_target(line.trim_end())))
         .collect();
     let mut left = text.as_str();
     let mut done = String::new();
@@ -83,6 +87,13 @@ pub(crate) fn normalised(text: &str, names: &[(&str, &str)]) -> String {
         }
     }
     done
+}
+
+/// Replaces the name of the target in the path of a log, which has a hash.
+fn without_target(line: &str) -> String {
+    let parts = line.strip_prefix("Log: ").and_then(|path| path.split_once("/logs/"));
+    let name = parts.and_then(|(directory, log)| Some((directory, log.split_once('/')?.1)));
+    name.map_or_else(|| line.to_owned(), |(directory, name)| format!("Log: {directory}/logs/[TARGET]/{name}"))
 }
 
 /// Returns the replacement and the length of the varying text at the beginning, if there is one.

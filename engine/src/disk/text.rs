@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{CWD, OFlags};
+use rustix::io::Errno;
 
 use crate::error::Error;
 
@@ -59,6 +60,15 @@ impl Dir {
     pub(crate) fn open_text(&self, name: &[u8]) -> Result<TextFile, Error> {
         let fd = call::open_to_add(&self.fd, os(name), OFlags::NOFOLLOW).map_err(|e| self.error("open", name, e))?;
         Ok(TextFile::new(fd.into()))
+    }
+
+    /// Creates a text file for this user alone. None if there is one of the name.
+    pub(crate) fn create_text(&self, name: &[u8]) -> Result<Option<TextFile>, Error> {
+        match call::open_to_add(&self.fd, os(name), OFlags::NOFOLLOW | OFlags::EXCL) {
+            Ok(fd) => Ok(Some(TextFile::new(fd.into()))),
+            Err(Errno::EXIST) => Ok(None),
+            Err(errno) => Err(self.error("create", name, errno)),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::moment::Moment;
 use crate::release::ReleaseId;
 
 /// The runs that have a journal, the newest first.
@@ -18,10 +19,10 @@ pub struct RunsReport {
 pub struct RunSummary {
     /// The number of the run.
     pub run: u64,
-    /// The time at which it began, in milliseconds of Unix time.
-    pub began: u64,
+    /// The time at which it began.
+    pub began: Moment,
     /// The time at which it ended. None: it is at work, or was killed.
-    pub ended: Option<u64>,
+    pub ended: Option<Moment>,
     /// The verb.
     pub verb: String,
     /// The person who ran it, as `user@host`.

@@ -19,7 +19,7 @@ use crate::release::ReleaseId;
 use crate::report::RunSummary;
 
 use super::layout::Layout;
-use crate::agent::clock::now_millis;
+use crate::agent::clock::now_exactly;
 use crate::agent::json::to_json;
 
 const JOURNALS: &[u8] = b"journals";
@@ -99,7 +99,7 @@ impl Journal {
 }
 
 fn line(entry: JournalEntry) -> String {
-    to_json(&JournalLine { at: now_millis(), entry })
+    to_json(&JournalLine { at: now_exactly(), entry })
 }
 
 fn file_name(number: u64) -> Vec<u8> {
