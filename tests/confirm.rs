@@ -110,6 +110,28 @@ fn a_release_whose_runner_was_killed_too_is_left_by_the_next_run() {
 }
 
 #[test]
+fn a_rollback_from_a_release_whose_trial_did_not_end_goes_one_back() {
+    let (mut site, _) = site_with("");
+    let before = text(&site.deploy(&["--release", "1"])["release"]);
+    let migrate = "[[hooks]]\nname = 'migrate'\nphase = 'before_switch'\nrun = 'true'\nmigration = true\n";
+    site.configure(&format!("confirm = '1h'\n{migrate}{WAIT}"));
+    site.write("index.html", "three");
+    let deploy = deploy_until_it_waits(&site);
+    let trial = site.succeed(&["status"])["trial"].clone();
+    assert_eq!(trial, json!({ "back_to": before, "needs_confirmation": true }));
+    process::kill_with_runner(deploy);
+    site.write_shared("go", "");
+    wait::until("the lock is free", || (site.succeed(&["status"])["lock"] == json!(null)).then_some(()));
+    let report = site.succeed(&["rollback", "--yes"]);
+    assert_eq!((&report["release"], &report["previous"]), (&json!(before), &json!("2")));
+    let warned = "does not undo migrations that ran since: `migrate` of release 2";
+    assert!(report["warnings"].to_string().contains(warned), "{report}");
+    let status = site.succeed(&["status"]);
+    assert_eq!((&status["live"]["id"], &status["live"]["bad"]), (&json!(before), &json!(null)));
+    assert_eq!(status["trial"], json!(null));
+}
+
+#[test]
 fn a_confirmation_that_comes_too_late_changes_nothing() {
     let config = "confirm = '1s'\n[[checks]]\nname = 'slow'\nrun = 'sleep 4'\n";
     let (site, before) = site_with(config);

@@ -779,3 +779,21 @@ fn ignored_files_of_a_directory_in_a_checkout_and_of_submodules_are_left_out() {
     program::write(&site.path("bin/git"), "#!/bin/sh\nexit 1\n");
     site.refused(&["deploy"], 1, &["Could not find out which files git tracks", "leave out `gitignore`"]);
 }
+
+#[test]
+fn hooks_see_the_commit_of_the_release_in_which_they_run() {
+    let mut site = checkout();
+    let [one, two] = ["v1", "main"].map(|name| git(&site.path("source"), &["rev-parse", name]));
+    let source = site.path("source");
+    let run = "echo $CUTOVER_RELEASE $CUTOVER_REVISION >> \"$CUTOVER_SHARED_PATH/seen\"";
+    let hook = |phase: &str| format!("[[hooks]]\nname = '{phase}'\nphase = '{phase}'\nrun = '{run}'\n");
+    site.configure(&format!("{}{}", hook("before_switch"), hook("after_rollback")));
+    site.deploy(&["--ref", "v1", "--release", "1", "--source", source.to_str().unwrap()]);
+    site.deploy(&["--ref", "main", "--release", "2", "--source", source.to_str().unwrap()]);
+    site.succeed(&["rollback"]);
+    let seen = fs::read_to_string(site.target("shared/seen")).unwrap();
+    assert_eq!(seen.lines().last().unwrap(), format!("1 {one}"));
+    assert_eq!(seen.lines().nth(1).unwrap(), format!("2 {two}"));
+    let output = site.command(&["exec"]).args(["--", "printenv", "CUTOVER_REVISION"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains(&one), "{output:?}");
+}

@@ -243,7 +243,7 @@ fn a_way_back_runs_all_hooks_also_behind_one_that_cannot_work_there() {
     let site = site_with(&config);
     site.write("new.php", "");
     let ran = site.cutover(&["deploy", "--release", "2"]);
-    ran.failed(6, &["The hook `break` (after_switch) failed", "Warning: The hook `new` (after_switch) failed"]);
+    ran.failed(6, &["The hook `break` (after_switch) failed", "live again: The hook `new` (after_switch) failed"]);
     assert_eq!(log(&site), ["restart 2", "restart 1", "told"]);
     assert_eq!(site.live().as_deref(), Some("1"));
 }

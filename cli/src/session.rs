@@ -77,20 +77,6 @@ impl Session<'_> {
         self.print_or(&report, || Ok(object))
     }
 
-    /// Works like [`Session::run_logged`] for a run without a result.
-    pub(crate) fn run_silently<E: Into<Failure>>(
-        &self,
-        settings: &Settings,
-        verb: RunVerb,
-        work: impl FnOnce(&Context) -> Result<(), E>,
-    ) -> Result<(), Failure> {
-        let ((), log) = self.observe(settings, Verbosity::Brief, Some(verb), |()| None, work)?;
-        if let Some(log) = log {
-            log.end("done", "{}");
-        }
-        Ok(())
-    }
-
     /// Runs the engine with progress, and returns its result.
     pub(crate) fn call<T, E: Into<Failure>>(
         &self,

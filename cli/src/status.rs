@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use engine::StatusCheck;
 use engine::error::Kind;
 use engine::release::ReleaseId;
-use engine::report::{ComparisonReport, DifferenceKind, Differences, ReleaseReport, StatusReport};
+use engine::report::{ComparisonReport, DifferenceKind, Differences, ReleaseReport, StatusReport, TrialReport};
 
 use crate::args::StatusArgs;
 use crate::color::Palette;
@@ -55,6 +55,7 @@ impl Report for StatusReport {
             .line_if("files", self.live.as_ref().map(|live| format!("{}, {}", Count(live.files), Bytes(live.bytes))))
             .line("rollback", rollback)
             .line_if("forward", self.forward.as_ref().map(|id| format!("returns to {id}")))
+            .line_if("trial", self.trial.as_ref().map(|trial| trial_text(trial, self.lock.is_some())))
             .line("path", &self.deploy_path)
             .line("current", &self.current_path)
             .line("releases", Count(self.releases))
@@ -75,6 +76,16 @@ impl Report for StatusReport {
 
     fn failure(&self) -> Option<Failure> {
         failure(&self.comparison.as_ref()?.differences, self.live.as_ref().map(|live| &live.id))
+    }
+}
+
+/// Says what follows the trial of the live release. It can end only while a run has the lock.
+fn trial_text(trial: &TrialReport, has_lock: bool) -> String {
+    match (has_lock, &trial.back_to) {
+        (true, Some(to)) => format!("has not ended; if it fails, the server switches back to {to}"),
+        (true, None) => "has not ended; the release stays".to_owned(),
+        (false, Some(to)) => format!("did not end; the next run that takes the lock switches back to {to}"),
+        (false, None) => "did not end; the release stays".to_owned(),
     }
 }
 
@@ -133,6 +144,7 @@ mod tests {
             broken: None,
             rollback: None,
             forward: None,
+            trial: None,
             lock: None,
             manual_lock: None,
             releases: 0,
@@ -170,6 +182,7 @@ mod tests {
             }),
             rollback: Some("20260325120000".parse().unwrap()),
             forward: Some("20260325150000".parse().unwrap()),
+            trial: Some(TrialReport { back_to: Some("20260325120000".parse().unwrap()), needs_confirmation: true }),
             lock: Some(LockHolder {
                 who: "me".into(),
                 from: "laptop".into(),
@@ -196,6 +209,7 @@ Release 20260325140000 is live
   files     78,622, 1.3 GB
   rollback  goes to 20260325120000
   forward   returns to 20260325150000
+  trial     has not ended; if it fails, the server switches back to 20260325120000
   path      /srv/shop
   current   /srv/shop/current
   releases  3

@@ -124,6 +124,15 @@ pub struct ReleasesReport {
     pub warnings: Vec<String>,
 }
 
+/// The trial of the live release, in `status`: the hooks after its switch, its checks, its confirmation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialReport {
+    /// The release that a failure leads back to. None: the live release stays.
+    pub back_to: Option<ReleaseId>,
+    /// Whether the client must confirm the release.
+    pub needs_confirmation: bool,
+}
+
 /// The result of `status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusReport {
@@ -139,6 +148,8 @@ pub struct StatusReport {
     pub rollback: Option<ReleaseId>,
     /// The release that the last rollback left, and that a return would go to.
     pub forward: Option<ReleaseId>,
+    /// The trial of the live release, while it has not ended.
+    pub trial: Option<TrialReport>,
     /// The holder of the lock.
     pub lock: Option<LockHolder>,
     /// The manual lock, which keeps deploys out.

@@ -6,7 +6,9 @@ use crate::error::{Error, SiteError};
 use crate::manifest::decode::StreamEntryKind;
 use crate::path::Shown;
 use crate::release::{Record, ReleaseId};
-use crate::report::{ComparisonReport, ReleaseReport, ReleaseState, ReleasesReport, SpareReport, StatusReport};
+use crate::report::{
+    ComparisonReport, ReleaseReport, ReleaseState, ReleasesReport, SpareReport, StatusReport, TrialReport,
+};
 
 use super::clock::now;
 use super::compare::{Depth, Stop, compare_releases};
@@ -205,6 +207,10 @@ pub(crate) fn status(layout: &Layout, depth: Option<Depth>) -> Result<StatusRepo
         broken: live.filter(|_| record.is_none()),
         rollback: rollback.map(|record| record.id.clone()),
         forward: forward.map(|record| record.id.clone()),
+        trial: record.and_then(|record| record.trial.as_ref()).map(|trial| TrialReport {
+            back_to: trial.back_to.clone(),
+            needs_confirmation: trial.confirmation.is_some(),
+        }),
         lock: Lock::holder(&layout.private)?,
         manual_lock: manual::read(&layout.private)?,
         releases: releases.records.len() as u64,

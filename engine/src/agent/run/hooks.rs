@@ -59,7 +59,11 @@ impl Hooks<'_> {
     pub(super) fn run_all(&self, phase: HookPhase, scene: &Scene, site: &mut Site) {
         for hook in self.hello.procedure.hooks_of(phase).filter(|hook| scene.calls(hook)) {
             if let Err(error) = self.run_if_touched(hook, scene, site, &|| false) {
-                self.reporter.warn(error.with_cause());
+                let warning = error.with_cause();
+                self.reporter.warn(match (&scene.release, scene.is_rollback) {
+                    (Some(release), true) => format!("In release {release}, which is live again: {warning}"),
+                    _ => warning,
+                });
             }
         }
     }

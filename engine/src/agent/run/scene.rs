@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::site::layout::Layout;
+use crate::agent::site::records::read_record;
 use crate::error::Error;
 use crate::hook::{Hook, HookPhase, When};
 use crate::release::ReleaseId;
@@ -54,6 +55,14 @@ impl Scene {
         release.map_or_else(|| layout.root.path().to_owned(), |release| release_path(layout, release))
     }
 
+    /// Returns the commit of the release, or of the source before there is a release.
+    fn commit(&self, hello: &Hello, layout: &Layout) -> Option<String> {
+        match &self.release {
+            Some(release) => read_record(layout, release).ok()?.provenance.commit,
+            None => hello.provenance.commit.clone(),
+        }
+    }
+
     /// Returns the variables of a hook. Empty ones have no value yet.
     pub(crate) fn variables(&self, hello: &Hello, layout: &Layout) -> Result<Vec<(OsString, OsString)>, Error> {
         let (cache, _) = layout.root.ensure_dir(CACHE, CACHE_MODE)?;
@@ -65,7 +74,7 @@ impl Scene {
         let texts = [
             ("RELEASE", id(&self.release)),
             ("PREVIOUS_RELEASE", id(&self.previous)),
-            ("REVISION", provenance.commit.clone().unwrap_or_default()),
+            ("REVISION", self.commit(hello, layout).unwrap_or_default()),
             ("STAGE", hello.procedure.stage.clone().unwrap_or_default()),
             ("FIRST_DEPLOY", u8::from(self.previous.is_none()).to_string()),
             ("ROLLBACK", u8::from(self.is_rollback).to_string()),

@@ -28,14 +28,16 @@ pub(super) struct WayBack<'a> {
 /// Goes back. Runs no hooks.
 pub(super) fn take_back(reporter: &dyn Reporter, site: &mut Site, way: &WayBack<'_>) -> Result<(), Error> {
     let WayBack { to, reason, provenance, trial } = *way;
-    if let Some(from) = site.layout.current.live()? {
+    let live = site.layout.current.live()?;
+    let migrations = site.releases.find(to).and_then(|to| site.releases.migrations_warning(to, live.as_ref()));
+    if let Some(from) = live {
         reporter.tell(News::Returning { from, to: to.clone() });
     }
     let Site { lock, layout, releases } = site;
     let back = Switch { id: to, step: Step::Back { reason }, verb: "return", provenance, trial };
     let switched = switch::switch(layout, lock, releases, back)?;
     reporter.live(to);
-    switched.warnings.into_iter().for_each(|warning| reporter.warn(warning));
+    switched.warnings.into_iter().chain(migrations).for_each(|warning| reporter.warn(warning));
     warn_of_edits(reporter, site, to);
     Ok(())
 }

@@ -28,11 +28,16 @@ impl Service<'_> {
 
     /// Takes the lock, and mends what an earlier run left: also a release whose trial did not end is left then.
     pub(super) fn hold(&self, path: &Path) -> Result<Site, Error> {
-        let mut layout = self.open(path)?;
-        let lock = self.lock(&mut layout)?;
-        let mut site = Site::hold(lock, layout)?;
+        let mut site = self.hold_as_left(path)?;
         end_overdue_trial(self.conversation, self.hello, &mut site)?;
         Ok(site)
+    }
+
+    /// Takes the lock, and leaves a release on trial as it is.
+    pub(super) fn hold_as_left(&self, path: &Path) -> Result<Site, Error> {
+        let mut layout = self.open(path)?;
+        let lock = self.lock(&mut layout)?;
+        Site::hold(lock, layout)
     }
 
     fn take_lock(&self, layout: &mut Layout, request: &LockRequest) -> Result<Lock, Error> {
@@ -106,5 +111,5 @@ fn unheard_warning(run: &RunSummary) -> Option<String> {
         None => "succeeded after its client had gone".to_owned(),
         Some(error) => format!("failed after its client had gone: {error}"),
     };
-    Some(format!("Run {number}, a {verb} by {who}, {end}"))
+    Some(format!("Run {number}, a {verb} by {who}, {end}. The log of run {number} has its output"))
 }

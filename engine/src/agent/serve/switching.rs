@@ -21,6 +21,7 @@ use crate::agent::deploy::rebuild;
 use crate::agent::go_live::{Departure, go_live};
 use crate::agent::removed;
 use crate::agent::reporter::Reporter;
+use crate::agent::run::end_overdue_trial;
 use crate::agent::shared;
 use crate::agent::site::Site;
 use crate::agent::site::records::{Releases, check_manifest};
@@ -39,7 +40,14 @@ impl Service<'_> {
     pub(super) fn rollback(&self, path: &Path, rollback: &Rollback, force: bool) -> Result<Reply, Error> {
         let reason = rollback.reason.as_deref().unwrap_or(ROLLED_BACK);
         let step = if rollback.to == RollbackTo::Forward { Step::Forward } else { Step::Back { reason } };
-        let mut site = self.hold(path)?;
+        let mut site = self.hold_as_left(path)?;
+        let left = site.layout.current.live()?;
+        end_overdue_trial(self.conversation, self.hello, &mut site)?;
+        let live = site.layout.current.live()?;
+        if rollback.to == RollbackTo::default() && live != left {
+            // The user wanted to leave the release that has been left just now.
+            return went_back(&site, left, live);
+        }
         self.rebuild_removed(&mut site, rollback)?;
         self.make_live(site, step, force, |releases, live| {
             let goal = releases.goal(&rollback.to, live)?;
@@ -104,6 +112,21 @@ impl Service<'_> {
     }
 }
 
+/// Returns the report of a rollback that has happened already.
+fn went_back(site: &Site, left: Option<ReleaseId>, live: Option<ReleaseId>) -> Result<Reply, Error> {
+    let release = live.ok_or_else(|| Error::Bug("a way back to nothing".into()))?;
+    let summary_of = |id: &ReleaseId| site.releases.find(id).map(summary);
+    Ok(Reply::Switch(SwitchReport {
+        from: left.as_ref().and_then(summary_of),
+        to: summary(site.releases.known(&release)?),
+        switched: true,
+        differences: Vec::new(),
+        warnings: site.releases.dropped.iter().map(dropped_warning).collect(),
+        previous: left,
+        release,
+    }))
+}
+
 /// Refuses to leave migrations that ran since, unless the user accepts that.
 fn refuse_migrations(
     rollback: &Rollback,
@@ -111,11 +134,12 @@ fn refuse_migrations(
     goal: &Record,
     live: Option<&ReleaseId>,
 ) -> Result<(), Error> {
-    let ran = releases.migrations_since(goal, live);
-    if ran.is_empty() || rollback.accepts_migrations {
-        return Ok(());
+    match releases.migrations_since(goal, live) {
+        Some(ran) if !rollback.accepts_migrations => {
+            Err(ReleaseError::MigrationsRan { to: goal.id.clone(), ran }.into())
+        }
+        _ => Ok(()),
     }
-    Err(ReleaseError::MigrationsRan { to: goal.id.clone(), ran: listed(&ran) }.into())
 }
 
 /// Returns warnings about a release that is going to be live: the reason why it was bad, and migrations that are not
@@ -126,19 +150,7 @@ fn warnings(releases: &Releases, record: &Record, live: Option<&ReleaseId>) -> V
     let bad = record.marks.bad.as_ref().filter(|bad| bad.reason != ROLLED_BACK || bad.left_for.as_ref() != live);
     let bad = bad.filter(|_| live != Some(id));
     let bad = bad.map(|bad| format!("Release {id} was marked bad by {}: {}. The mark is gone now", bad.by, bad.reason));
-    let ran = releases.migrations_since(record, live);
-    let ran = (!ran.is_empty())
-        .then(|| format!("The switch to release {id} does not undo migrations that ran since: {}", listed(&ran)));
-    bad.into_iter().chain(ran).collect()
-}
-
-/// Lists migrations for people: `` `migrate` of release 3 ``.
-fn listed(ran: &[(ReleaseId, Vec<String>)]) -> String {
-    let of_one = |(id, names): &(ReleaseId, Vec<String>)| {
-        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-        format!("{} of release {id}", names.join(", "))
-    };
-    ran.iter().map(of_one).collect::<Vec<_>>().join(", ")
+    bad.into_iter().chain(releases.migrations_warning(record, live)).collect()
 }
 
 fn summary(record: &Record) -> ReleaseSummary {

@@ -129,10 +129,27 @@ impl Releases {
         }
     }
 
+    /// Returns a warning about the migrations that ran since the release `to` was made, if there are any.
+    pub(crate) fn migrations_warning(&self, to: &Record, live: Option<&ReleaseId>) -> Option<String> {
+        let ran = self.migrations_since(to, live)?;
+        Some(format!("The switch to release {} does not undo migrations that ran since: {ran}", to.id))
+    }
+
+    /// Lists the migrations that ran since the release `to` was made and that a rollback to it does not undo, for
+    /// people: `` `migrate` of release 3 ``. None if there are none.
+    pub(crate) fn migrations_since(&self, to: &Record, live: Option<&ReleaseId>) -> Option<String> {
+        let of_one = |(id, names): (ReleaseId, Vec<String>)| {
+            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            format!("{} of release {id}", names.join(", "))
+        };
+        let ran: Vec<String> = self.migrations_left(to, live).into_iter().map(of_one).collect();
+        (!ran.is_empty()).then(|| ran.join(", "))
+    }
+
     /// Returns the migrations that ran since the release `to` was made and that a rollback to it does not undo: each
     /// release with their names, the newest first. They are those of the releases on the way back from the live one,
     /// up to where the way back from `to` meets it.
-    pub(crate) fn migrations_since(&self, to: &Record, live: Option<&ReleaseId>) -> Vec<(ReleaseId, Vec<String>)> {
+    fn migrations_left(&self, to: &Record, live: Option<&ReleaseId>) -> Vec<(ReleaseId, Vec<String>)> {
         let Some(live) = live.and_then(|live| self.find(live)) else { return Vec::new() };
         let meets: Vec<&Record> = [vec![to], self.way_back(to)].concat();
         let left = [vec![live], self.way_back(live)].concat().into_iter();
@@ -429,7 +446,7 @@ mod tests {
         }
         let check = |path: &Path, to: u64, expected: &[u64]| {
             let to = path.releases.find(&id(to)).unwrap();
-            let found = path.releases.migrations_since(to, path.live.as_ref());
+            let found = path.releases.migrations_left(to, path.live.as_ref());
             let expected: Vec<_> = expected.iter().map(|&n| (id(n), vec![format!("migrate {n}")])).collect();
             assert_eq!(found, expected);
         };
