@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::screen::shown;
 use crate::support::site::Site;
@@ -96,4 +96,16 @@ fn one_form_of_output_is_chosen() {
     let shown = shown(&mut site.command(&["status", "--events"]), &[]);
     assert!(shown.contains("cannot be used with '--"), "{shown}");
     assert!(shown.contains("[exit 2]"), "{shown}");
+}
+
+#[test]
+fn a_hook_that_was_run_by_hand_has_an_object_at_its_end() {
+    let mut site = Site::new();
+    site.write("index.html", "one");
+    site.deploy(&["--release", "1"]);
+    site.configure("[[hooks]]\nname = 'tell'\nphase = 'after_deploy'\nrun = 'echo told'\n");
+    assert_eq!(site.succeed(&["hooks", "run", "tell"]), json!({ "hook": "tell", "release": "1", "warnings": [] }));
+    let (code, found) = events(&site, &["hooks", "run", "tell"]);
+    let last = found.last().unwrap();
+    assert_eq!((code, name(last), &last["hook"], &last["release"]), (Some(0), "done", &json!("tell"), &json!("1")));
 }

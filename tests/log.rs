@@ -139,18 +139,3 @@ fn a_journal_is_followed_without_a_look_at_the_others() {
     // To find the newest run, to follow it, and for its summary.
     assert_eq!(opened(4), 3, "{calls}");
 }
-
-#[test]
-fn a_hook_that_was_run_by_hand_has_an_object_at_its_end() {
-    let mut site = Site::new();
-    site.write("index.html", "one");
-    site.deploy(&["--release", "1"]);
-    site.configure("[[hooks]]\nname = 'tell'\nphase = 'after_deploy'\nrun = 'echo told'\n");
-    assert_eq!(site.succeed(&["hooks", "run", "tell"]), json!({ "hook": "tell", "release": "1", "warnings": [] }));
-    let with_json = site.command(&["hooks", "run", "tell"]);
-    let mut with_events = std::process::Command::new(with_json.get_program());
-    with_events.args(with_json.get_args().map(|word| if word == "--json" { "--events".as_ref() } else { word }));
-    let events = String::from_utf8(with_events.output().unwrap().stdout).unwrap();
-    let last: Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
-    assert_eq!((&last["event"], &last["hook"], &last["release"]), (&json!("done"), &json!("tell"), &json!("1")));
-}

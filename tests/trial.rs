@@ -1,6 +1,7 @@
 //! The trial of a live release: what follows if its hooks after the switch fail, or if their runner is killed or stopped.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Child;
 
@@ -294,4 +295,60 @@ fn a_runner_that_is_stopped_is_ended_and_its_release_is_left() {
     assert_eq!((site.live().as_deref(), &release(&site, "2")["state"]), (Some("1"), &json!("bad")));
     deploy.kill().unwrap();
     deploy.wait().unwrap();
+}
+
+#[test]
+fn a_second_interruption_ends_the_client_alone_and_the_runner_goes_back() {
+    let site = site_with(&hook("wait", "after_switch", &format!("trap '' TERM; {WAIT}"), "on_rollback = false"));
+    let mut deploy = run_until_it_waits(&site, &["deploy", "--release", "2"]);
+    let client = Pid::from_child(&deploy);
+    let interrupt = || kill_process(client, Signal::INT).unwrap();
+    interrupt();
+    let mut lines = BufReader::new(deploy.stderr.take().unwrap()).lines();
+    lines.find(|line| line.as_ref().unwrap().contains("interrupt again to stop at once")).unwrap().unwrap();
+    interrupt();
+    assert_eq!(deploy.wait().unwrap().code(), Some(130));
+    wait::until("the lock is free", || (site.succeed(&["status"])["lock"] == json!(null)).then_some(()));
+    assert_eq!((site.live().as_deref(), &release(&site, "2")["state"]), (Some("1"), &json!("bad")));
+    let ran = site.cutover(&["cleanup"]);
+    assert!(ran.code == Some(0) && !ran.stderr.contains("is left"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_runner_that_is_killed_in_a_hook_for_failures_leaves_what_was_live() {
+    for phase in ["before_switch", "after_switch"] {
+        let site = site_with(&format!(
+            "{}{}",
+            hook("fail", phase, "exit 1", "on_rollback = false"),
+            hook("wait", "on_failure", WAIT, "")
+        ));
+        process::kill_with_runner(run_until_it_waits(&site, &["deploy", "--release", "2"]));
+        let_hook_end(&site);
+        assert_eq!(site.live().as_deref(), Some("1"), "{phase}");
+        let ran = site.cutover(&["cleanup"]);
+        assert!(ran.code == Some(0) && !ran.stderr.contains("Release"), "{phase}: {}", ran.stderr);
+        assert_eq!(site.live().as_deref(), Some("1"), "{phase}");
+    }
+}
+
+#[test]
+fn an_agent_that_is_killed_in_the_way_back_does_not_end_it() {
+    let site = site_with(&format!(
+        "{}{}",
+        hook("fail", "after_switch", "exit 1", "on_rollback = false"),
+        hook(
+            "wait",
+            "after_switch",
+            &format!("test \"$CUTOVER_ROLLBACK\" = 0 || {{ {WAIT}; }}; {}", note("$CUTOVER_RELEASE")),
+            ""
+        )
+    ));
+    let mut deploy = run_until_it_waits(&site, &["deploy", "--release", "2"]);
+    deploy.kill().unwrap();
+    deploy.wait().unwrap();
+    let_hook_end(&site);
+    assert_eq!((site.live().as_deref(), log(&site)), (Some("1"), vec!["1".to_owned()]));
+    let ran = site.cutover(&["cleanup"]);
+    assert!(ran.code == Some(0) && !ran.stderr.contains("stays live"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("failed after its client had gone: The hook `fail`"), "{}", ran.stderr);
 }

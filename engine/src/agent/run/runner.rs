@@ -178,3 +178,25 @@ impl Reporter for Voice {
         self.attendance.check()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_that_does_not_read_counts_as_gone_when_the_time_is_over() {
+        let (own, other) = UnixStream::pair().unwrap();
+        own.set_write_timeout(Some(Duration::from_millis(50))).unwrap();
+        let voice = Voice { out: Mutex::new(FrameWriter::new(own)), journal: None, attendance: Attendance::default() };
+        let mut told = 0;
+        while !voice.attendance.is_gone() {
+            voice.warn("x".repeat(1000));
+            told += 1;
+            assert!(told < 10_000, "it was never noticed");
+        }
+        // Nothing waits any more, and no switch begins.
+        voice.warn("further".to_owned());
+        assert!(matches!(voice.begin_switch(&"1".parse().unwrap()), Err(Error::LineLost { .. })));
+        drop(other);
+    }
+}
