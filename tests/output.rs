@@ -936,6 +936,32 @@ fn a_source_that_is_not_there_is_named() {
 }
 
 #[test]
+fn a_build_that_fails_names_its_hook_its_end_and_its_last_lines() {
+    let shop = Shop::new();
+    let hook = "[[hooks]]\nname = 'assets'\nphase = 'build'\nrun = 'seq 20; echo no such file; exit 3'\n";
+    shop.write("cutover.toml", &format!("source = 'site'\n{hook}[shop]\ndeploy_path = 'srv/shop'\n"));
+    assert_snapshot!(shop.run("deploy --quiet"), @r"
+    $ cutover deploy --quiet
+    [exit 6]
+    [stderr]
+    [assets] 12
+    [assets] 13
+    [assets] 14
+    [assets] 15
+    [assets] 16
+    [assets] 17
+    [assets] 18
+    [assets] 19
+    [assets] 20
+    [assets] no such file
+    Error: The hook `assets` (build) failed: it ended with exit code 3
+    Hint: Read its output above, mend the command, and run this again
+    Log: [DIR]/home/.cache/cutover/logs/[TARGET]/[TIME]-deploy.jsonl
+    Nothing was switched.
+    ");
+}
+
+#[test]
 fn a_shared_file_that_is_missing_is_named() {
     let shop = Shop::new();
     shop.write("cutover.toml", "source = 'site'\nshared_files = ['.env']\n[shop]\ndeploy_path = 'srv/shop'\n");

@@ -119,6 +119,67 @@ fn a_commit_is_deployed_by_any_name_and_never_the_working_directory() {
 }
 
 #[test]
+fn without_a_revision_file_a_commit_that_changes_no_file_makes_no_release() {
+    let mut site = checkout();
+    site.deploy(&[]);
+    assert!(site.current("REVISION").exists());
+    site.configure("revision_file = false\n");
+    let report = site.deploy(&[]);
+    assert_eq!((text(&report["state"]).as_str(), &report["files_removed"]), ("live", &1.into()));
+    assert!(!site.current("REVISION").exists());
+    let commit = commit(&site);
+    for flags in [&[][..], &["--ref", "main"], &["--ref", "HEAD~1"]] {
+        assert_eq!(site.deploy(flags)["state"], "unchanged", "{flags:?}");
+    }
+    // The record has the commit and its changes.
+    let report = site.deploy(&["--force"]);
+    assert_eq!((text(&report["commit"]), &report["dirty"]), (commit, &serde_json::Value::Bool(false)));
+    site.write("index.php", "changed");
+    assert_eq!(site.deploy(&[])["dirty"], true);
+    assert_eq!(site.succeed(&["status"])["live"]["dirty"], true);
+    site.configure("");
+    site.deploy(&[]);
+    assert!(revision(&site).ends_with("-dirty"));
+    // A file of the source is no file of Cutover.
+    site.configure("revision_file = false\n");
+    site.write("REVISION", "mine");
+    site.deploy(&[]);
+    assert_eq!(revision(&site), "mine");
+}
+
+#[test]
+fn the_branch_of_a_release_is_noted_with_its_commit() {
+    let mut site = checkout();
+    let source = site.path("source");
+    git(&source, &["branch", "-M", "cart"]);
+    site.configure(
+        "[[hooks]]\nname = 'build'\nphase = 'build'\nrun = 'printf %s $CUTOVER_BRANCH >\"$CUTOVER_SOURCE_PATH/branch\"'\n\
+         [[hooks]]\nname = 'note'\nphase = 'before_switch'\nrun = 'printf %s $CUTOVER_BRANCH >noted'\n",
+    );
+    let ci = [("GITHUB_ACTIONS", "true"), ("GITHUB_REF_NAME", "of-ci")];
+    let check = |flags: &[&str], variables: &[(&str, &str)], expected: Option<&str>| {
+        let mut command = site.command(&[&["deploy", "--force"], flags].concat());
+        let report = RunResult::of(&command.envs(variables.iter().copied()).output().unwrap()).succeeded();
+        assert_eq!(report["branch"].as_str(), expected, "{flags:?}");
+        assert_eq!(site.succeed(&["status"])["live"]["branch"].as_str(), expected, "{flags:?}");
+        for file in ["branch", "noted"] {
+            let found = fs::read_to_string(site.current(file)).unwrap();
+            assert_eq!(found, expected.unwrap_or_default(), "{file} {flags:?}");
+        }
+    };
+    check(&[], &[], Some("cart"));
+    check(&[], &ci, Some("cart"));
+    check(&["--ref", "v1"], &ci, Some("v1"));
+    check(&["--ref", "refs/heads/cart"], &[], Some("cart"));
+    check(&["--ref", "HEAD"], &[], Some("cart"));
+    let commit = git(&source, &["rev-parse", "HEAD"]);
+    check(&["--ref", &commit[..9]], &[], None);
+    git(&source, &["checkout", "-q", "--detach"]);
+    check(&[], &[], None);
+    check(&[], &ci, Some("of-ci"));
+}
+
+#[test]
 fn the_second_checkout_writes_only_what_differs() {
     let site = checkout();
     site.deploy(&["--ref", "v1"]);

@@ -151,6 +151,7 @@ pub(crate) mod tests {
             agent_path = "/var/lib/cutover"
             source = "build"
             exclude = ["node_modules/"]
+            revision_file = false
             keep_releases = 0x5
             keep_manifests = 0
             grace = "10m"

@@ -186,6 +186,7 @@ mod tests {
             tree: TreeReport {
                 manifest: "00".repeat(32),
                 commit: None,
+                branch: None,
                 dirty: None,
                 files: 78_622,
                 bytes: 1_312_345_678,
@@ -283,7 +284,7 @@ Release 20260325140000 is live; it replaces 20260325120000
         assert_eq!(numbers, [78_622, 12, 4_972_000, 1, 1840].map(Some));
         assert_eq!(object["zstd_levels"]["6"], 1_000_000);
         assert_eq!(object["copied"]["copy_paths"], 2);
-        assert_eq!(object.as_object().unwrap().len(), 29);
+        assert_eq!(object.as_object().unwrap().len(), 30);
     }
 
     #[test]

@@ -38,6 +38,7 @@ keys! {
     build_keep: Vec<String> = Entry::strings,
     exclude: Vec<String> = Entry::strings,
     gitignore: bool = Entry::boolean,
+    revision_file: bool = Entry::boolean,
     keep_releases: u32 = |entry| entry.number("a whole number of at least 1"),
     keep_manifests: u32 = Entry::count,
     grace: Duration = Entry::duration,

@@ -27,6 +27,8 @@ pub(crate) struct Outcome {
     pub(crate) previous: Option<ReleaseId>,
     /// The commit of the source.
     pub(crate) commit: Option<String>,
+    /// Its branch.
+    pub(crate) branch: Option<String>,
     /// Whether a release was switched to, left ready, or nothing had to change.
     pub(crate) state: &'static str,
     /// The live release now.
@@ -111,6 +113,7 @@ fn run(verb: RunVerb, settings: &Settings) -> Map<String, Value> {
         "release": null,
         "previous": null,
         "commit": null,
+        "branch": null,
         "state": null,
         "live": null,
         "error": null,
@@ -126,6 +129,7 @@ fn of_outcome(outcome: &Outcome) -> Value {
         "release": outcome.release,
         "previous": outcome.previous,
         "commit": outcome.commit,
+        "branch": outcome.branch,
         "state": outcome.state,
         "live": of_live(&outcome.live),
     })
@@ -152,6 +156,7 @@ impl Outcome {
             release: report.release.clone(),
             previous: report.previous.clone(),
             commit: report.tree.commit.clone(),
+            branch: report.tree.branch.clone(),
             state,
             live: LiveNow::from(live),
         }
@@ -163,6 +168,7 @@ impl Outcome {
             release: Some(report.release.clone()),
             previous: report.previous.clone(),
             commit: None,
+            branch: None,
             state: if report.switched { "live" } else { "unchanged" },
             live: LiveNow::from(Some(&report.release)),
         }

@@ -92,10 +92,11 @@ fn row(release: &ReleaseReport) -> [String; 8] {
     ]
 }
 
-/// Returns the commit of a release, with `-dirty` behind it if the deployed files differ from it.
+/// Returns the commit of a release, with `-dirty` behind it if the deployed files differ from it, and its branch.
 pub(crate) fn commit(release: &ReleaseReport) -> Option<String> {
     let dirty = if release.dirty == Some(true) { "-dirty" } else { "" };
-    release.commit.as_deref().map(|commit| format!("{}{dirty}", Commit(commit)))
+    let branch = release.branch.as_ref().map_or(String::new(), |branch| format!(" ({})", printable(branch)));
+    release.commit.as_deref().map(|commit| format!("{}{dirty}{branch}", Commit(commit)))
 }
 
 fn line(row: &[String; 8], widths: &[usize; 8]) -> String {
@@ -120,6 +121,7 @@ mod tests {
             live_since: (state != ReleaseState::Ready).then_some(1_774_447_200),
             created: 1_774_447_190,
             commit: (state != ReleaseState::Ready).then(|| "0123456789abcdef".into()),
+            branch: None,
             dirty: None,
             files: 78_622,
             bytes: 1_312_345_678,
@@ -144,6 +146,7 @@ mod tests {
                 ReleaseReport {
                     bad: Some(bad),
                     pinned: Some(pin),
+                    branch: Some("cart".into()),
                     dirty: Some(true),
                     ..release("20260327", ReleaseState::Bad)
                 },
@@ -152,10 +155,10 @@ mod tests {
             warnings: Vec::new(),
         };
         let expected = "\
-RELEASE         STATE  LIVE SINCE            COMMIT               FILES    SIZE    OWN  WHO
-20260325140000  live   2026-03-25 14:00:00Z  0123456789ab        78,622  1.3 GB  900 B  deploy@laptop
-20260326        ready  -                     -                   78,622  1.3 GB  900 B  deploy@laptop
-20260327        bad    2026-03-25 14:00:00Z  0123456789ab-dirty  78,622  1.3 GB  900 B  deploy@laptop
+RELEASE         STATE  LIVE SINCE            COMMIT                      FILES    SIZE    OWN  WHO
+20260325140000  live   2026-03-25 14:00:00Z  0123456789ab               78,622  1.3 GB  900 B  deploy@laptop
+20260326        ready  -                     -                          78,622  1.3 GB  900 B  deploy@laptop
+20260327        bad    2026-03-25 14:00:00Z  0123456789ab-dirty (cart)  78,622  1.3 GB  900 B  deploy@laptop
 20260327 is bad: it was rolled back (by anna@desk)
 20260327 is pinned until 2026-12-31: a report (by me@here)
 `releases/old` was not made by Cutover and is left alone

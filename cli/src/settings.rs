@@ -194,6 +194,8 @@ impl<'a> Raw<'a> {
             config: self.config.map(|config| config.file.clone()),
             gitignore: value(keys.gitignore.as_ref()).unwrap_or_default(),
             git_ref: value(keys.git_ref.as_ref()),
+            no_revision: value(keys.revision_file.as_ref()) == Some(false),
+            branch: self.environment.job.branch.clone(),
             build_keep: value(keys.build_keep.as_ref()).unwrap_or_default(),
         })
     }
@@ -342,6 +344,7 @@ fn provenance(environment: &Environment) -> Provenance {
         who: environment.job.actor.clone().unwrap_or_else(|| environment.user.clone()),
         from: environment.host.clone(),
         commit: None,
+        branch: None,
         dirty: None,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         job: environment.job.address.clone(),

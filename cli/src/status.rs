@@ -170,6 +170,7 @@ mod tests {
                 live_since: Some(1_774_447_200),
                 created: 1_774_447_190,
                 commit: Some("0123456789abcdef".into()),
+                branch: Some("main".into()),
                 dirty: Some(true),
                 files: 78_622,
                 bytes: 1_312_345_678,
@@ -205,7 +206,7 @@ mod tests {
         let expected = "\
 Release 20260325140000 is live
   since     2026-03-25 14:00:00Z, by deploy@laptop
-  commit    0123456789ab-dirty
+  commit    0123456789ab-dirty (main)
   files     78,622, 1.3 GB
   rollback  goes to 20260325120000
   forward   returns to 20260325150000

@@ -14,7 +14,7 @@ pub(crate) enum Uses {
 }
 
 /// The keys of the source.
-const OF_SOURCE: [&str; 5] = ["source", "ref", "build_keep", "exclude", "gitignore"];
+const OF_SOURCE: [&str; 6] = ["source", "ref", "build_keep", "exclude", "gitignore", "revision_file"];
 
 /// The keys of a run. A key that is in neither list is used by every verb.
 const OF_RUN: [&str; 15] = [

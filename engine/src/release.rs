@@ -125,6 +125,8 @@ pub struct Provenance {
     pub from: String,
     /// The commit of the source, if the source is a git checkout.
     pub commit: Option<String>,
+    /// The branch of the commit, or the name by which it was asked for.
+    pub branch: Option<String>,
     /// Whether the source had changes since the commit. None if that is unknown, or there is no commit.
     pub dirty: Option<bool>,
     /// The version of the program that deploys.

@@ -70,6 +70,8 @@ pub struct ReleaseReport {
     pub created: u64,
     /// The commit of its source.
     pub commit: Option<String>,
+    /// The branch of its commit, or the name by which that was asked for.
+    pub branch: Option<String>,
     /// Whether its source had changes since the commit. None if that is unknown, or there is no commit.
     pub dirty: Option<bool>,
     /// The number of entries other than directories.
@@ -91,12 +93,12 @@ pub struct ReleaseReport {
 }
 
 impl ReleaseReport {
-    /// Returns the bytes of the texts in its marks.
+    /// Returns the bytes of its branch, and of the texts in its marks.
     pub(crate) fn noted_bytes(&self) -> usize {
         let bad = self.bad.iter().map(|bad| bad.reason.len() + bad.by.len());
         let pinned = self.pinned.iter().map(|pin| pin.note.as_ref().map_or(0, String::len) + pin.by.len());
         let migrations = self.migrations.iter().map(|name| name.len() + size_of::<String>());
-        bad.chain(pinned).chain(migrations).sum()
+        bad.chain(pinned).chain(migrations).sum::<usize>() + self.branch.as_ref().map_or(0, String::len)
     }
 }
 

@@ -60,9 +60,13 @@ pub struct SourceRequest {
     pub config: Option<PathBuf>,
     /// Leave out the paths that git ignores.
     pub gitignore: bool,
+    /// Make no file that names the commit.
+    pub no_revision: bool,
     /// Deploy a commit of the repository in which the directory lies, by any name that git knows. The directory is then
     /// the one at the same path in the commit.
     pub git_ref: Option<String>,
+    /// The branch to note for a checkout without one, as a CI makes it.
+    pub branch: Option<String>,
     /// Gitignore patterns of untracked files that stay in the working directory of such commits between two deploys.
     pub build_keep: Vec<String>,
 }

@@ -39,6 +39,8 @@ struct Build<'a> {
     source: &'a Path,
     /// The commit of the source, if it has one.
     commit: Option<String>,
+    /// Its branch.
+    branch: Option<String>,
     /// Whether this machine has never deployed to the target.
     is_first: bool,
 }
@@ -68,7 +70,7 @@ impl<'a> Build<'a> {
         let target = context.target.destination.to_string();
         let is_first = memory.ask(|database| database.target(&target)).flatten().is_none();
         let commit = site.commit().map(str::to_owned).or_else(|| git::head(directory).ok().flatten());
-        Build { context, directory, kept: site.kept(), source: &site.source, commit, is_first }
+        Build { context, directory, kept: site.kept(), source: &site.source, commit, branch: site.branch(), is_first }
     }
 
     /// Returns the hooks that this deploy calls, in order.
@@ -146,11 +148,12 @@ impl<'a> Build<'a> {
 
     fn variables(&self, hook: &Hook, place: &BuildPlace) -> Vec<(OsString, OsString)> {
         let Context { procedure, provenance, .. } = self.context;
-        let variables: [(&str, OsString); 8] = [
+        let variables: [(&str, OsString); 9] = [
             ("SOURCE_PATH", self.source.into()),
             ("CACHE_PATH", place.cache.clone().into()),
             ("STAGE", procedure.stage.clone().unwrap_or_default().into()),
             ("REVISION", self.commit.clone().unwrap_or_default().into()),
+            ("BRANCH", self.branch.clone().unwrap_or_default().into()),
             ("FIRST_DEPLOY", u8::from(self.is_first).to_string().into()),
             ("DEPLOYED_BY", provenance.who.clone().into()),
             ("PHASE", hook.phase.name().into()),

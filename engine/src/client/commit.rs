@@ -60,6 +60,23 @@ impl Commit {
     }
 }
 
+/// The longest name of a branch that is kept, in bytes.
+const BRANCH_BYTES_MAX: usize = 250;
+
+/// Returns the branch that is checked out in a source. None if there is none, or git's files are in an unknown form.
+pub(crate) fn branch(source: &Path) -> Option<String> {
+    let (git, _) = directories(source).ok()?;
+    let head = read(&git.join("HEAD")).ok()??;
+    // In the place of a branch, a repository with a reftable has a name that no branch can have.
+    branch_name(head.trim_end().strip_prefix("ref: ")?).filter(|name| !name.starts_with('.'))
+}
+
+/// Returns the name of a branch for people: as git shows it, and without a branch that is too long.
+pub(crate) fn branch_name(name: &str) -> Option<String> {
+    let name = name.strip_prefix("refs/heads/").unwrap_or(name);
+    (!name.is_empty() && name.len() <= BRANCH_BYTES_MAX).then(|| name.to_owned())
+}
+
 /// Returns the content of the file that names a commit in a release.
 pub(crate) fn revision(commit: &str, is_dirty: bool) -> String {
     format!("{commit}{}\n", if is_dirty { "-dirty" } else { "" })

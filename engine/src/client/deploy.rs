@@ -145,6 +145,7 @@ fn report(
         tree: TreeReport {
             manifest: manifest.root().to_string(),
             commit: source.commit().map(str::to_owned),
+            branch: source.branch().map(str::to_owned),
             dirty: source.is_dirty(),
             files: manifest.files(),
             bytes: manifest.bytes(),

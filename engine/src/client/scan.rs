@@ -34,6 +34,8 @@ pub(crate) struct ScanRequest<'a> {
     pub(crate) config: Option<&'a Path>,
     /// Whether paths that git ignores are left out.
     pub(crate) gitignore: bool,
+    /// Whether no file names the commit.
+    pub(crate) no_revision: bool,
     /// The commit, if the source is one and has no changes. Without it, the source may be a checkout.
     pub(crate) commit: Option<&'a str>,
     /// The last scan of the same directory. Without it, everything is listed and read.
@@ -92,7 +94,8 @@ pub(crate) fn scan(request: &ScanRequest<'_>) -> Result<Scan, Error> {
         (None, Some(true)) => Changes::Some,
         (None, _) => Changes::None,
     };
-    let revision = commit.known().map(|commit| revision(commit, changes == Changes::Some).into_bytes());
+    let named = commit.known().filter(|_| !request.no_revision);
+    let revision = named.map(|commit| revision(commit, changes == Changes::Some).into_bytes());
     let revision = revision.map(|content| Generated::new(REVISION, content));
     let found = tree.finish(revision.as_ref())?;
     let generated = found.generated().zip(revision).map(|((entry, _), revision)| (entry, revision.content));
@@ -174,12 +177,13 @@ mod tests {
             let source = self.path("");
             let (config, forbidden) = (None, None);
             let observer = &Silent;
-            let (gitignore, commit, cancel) = (false, None, &cancel);
+            let (gitignore, no_revision, commit, cancel) = (false, false, None, &cancel);
             scan(&ScanRequest {
                 source: &source,
                 exclude,
                 config,
                 gitignore,
+                no_revision,
                 commit,
                 known,
                 forbidden,

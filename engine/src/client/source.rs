@@ -40,6 +40,7 @@ pub(crate) use reader::SourceReader;
 pub(crate) struct Source<'a> {
     path: PathBuf,
     scan: Scan,
+    branch: Option<String>,
     /// The worktree, if the source is a commit. No other deploy changes it meanwhile.
     worktree: Option<Worktree>,
     /// The last scan, if it differs from this one.
@@ -58,7 +59,7 @@ impl<'a> Source<'a> {
         observer: &dyn Observer,
         cancel: &Cancel,
     ) -> Result<Source<'a>, Error> {
-        let SourceDirectory { request, path, config, forbidden, worktree } = directory;
+        let SourceDirectory { request, path, config, forbidden, worktree, branch } = directory;
         observer.observe(Event::Began(Phase::Scan));
         let last = match last_scan {
             LastScan::Trusted => memory.ask(|database| database.scan(&path)).flatten().map(Arc::new),
@@ -69,6 +70,7 @@ impl<'a> Source<'a> {
             exclude: &request.exclude,
             config: config.as_deref(),
             gitignore: request.gitignore,
+            no_revision: request.no_revision,
             commit: worktree.as_ref().map(|worktree| worktree.commit.as_str()),
             known: last.as_ref(),
             forbidden,
@@ -78,7 +80,7 @@ impl<'a> Source<'a> {
         observer.observe(Event::Ended(Phase::Scan));
         let is_kept = last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &scan.found));
         let last = Mutex::new(last.filter(|_| !is_kept));
-        Ok(Source { path, scan, worktree, last, memory, is_kept: AtomicBool::new(is_kept) })
+        Ok(Source { path, scan, branch, worktree, last, memory, is_kept: AtomicBool::new(is_kept) })
     }
 
     /// Returns the manifest.
@@ -96,6 +98,11 @@ impl<'a> Source<'a> {
     /// Returns the commit, if the source is a git checkout and its commit is known.
     pub(crate) fn commit(&self) -> Option<&str> {
         self.scan.commit.known()
+    }
+
+    /// Returns the branch, if the commit is known: as it was asked for, as it is checked out, or as the request names it.
+    pub(crate) fn branch(&self) -> Option<&str> {
+        self.commit().and(self.branch.as_deref())
     }
 
     /// Tells whether the source has changes since its commit. None if that is unknown, or there is no commit.

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::cancel::Cancel;
+use crate::client::commit;
 use crate::client::worktree::{Revision, Worktree};
 use crate::error::{Error, SourceError};
 use crate::event::Observer;
@@ -86,6 +87,11 @@ impl<'a> BuildSite<'a> {
         self.worktree.as_ref().map(|worktree| worktree.commit.as_str())
     }
 
+    /// Returns the branch of the source: as it was asked for, as it is checked out, or as the request names it.
+    pub(crate) fn branch(&self) -> Option<String> {
+        branch_of(self.request, self.worktree.as_ref(), &[&self.directory, &self.source])
+    }
+
     /// Returns the patterns of what stays until the next build. A directory that is no worktree stays as it is.
     pub(crate) fn kept(&self) -> Option<&'a [String]> {
         self.worktree.as_ref().map(|_| &self.request.build_keep[..])
@@ -102,7 +108,8 @@ impl<'a> BuildSite<'a> {
             })?,
         };
         let forbidden = check_overlap(&path, destination)?;
-        Ok(SourceDirectory { request, path, config, forbidden, worktree })
+        let branch = branch_of(request, worktree.as_ref(), &[&path]);
+        Ok(SourceDirectory { request, path, config, forbidden, worktree, branch })
     }
 }
 
@@ -118,6 +125,14 @@ pub(crate) struct SourceDirectory<'a> {
     pub(crate) forbidden: Option<(u64, u64)>,
     /// The worktree, if the source is a commit.
     pub(crate) worktree: Option<Worktree>,
+    /// The branch: as it was asked for, as it is checked out, or as the request names it.
+    pub(crate) branch: Option<String>,
+}
+
+fn branch_of(request: &SourceRequest, worktree: Option<&Worktree>, checkouts: &[&Path]) -> Option<String> {
+    let checked_out = || checkouts.iter().find_map(|checkout| commit::branch(checkout));
+    let own = worktree.map_or_else(checked_out, |worktree| worktree.branch.clone());
+    own.or_else(|| request.branch.clone())
 }
 
 /// Returns the device and inode of the local target, if it exists, so that the scan refuses a source that holds it.

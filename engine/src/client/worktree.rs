@@ -31,6 +31,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cancel::Cancel;
+use crate::client::commit::{branch, branch_name};
 use crate::client::git::{FilterConfig, NoAnswer};
 use crate::disk::{self, Dir};
 use crate::error::{Error, SourceError};
@@ -57,6 +58,8 @@ pub(crate) struct Revision {
     path: PathBuf,
     /// The commit.
     commit: String,
+    /// Its branch, as in [`Worktree`].
+    branch: Option<String>,
 }
 
 /// See the module's description. While it exists, no other deploy changes it.
@@ -70,6 +73,8 @@ pub(crate) struct Worktree {
     path: PathBuf,
     /// The commit.
     pub(crate) commit: String,
+    /// The name by which the commit was asked for, or the branch if that was `HEAD`. None for a hash.
+    pub(crate) branch: Option<String>,
     _lock: File,
 }
 
@@ -105,7 +110,12 @@ impl Revision {
     pub(crate) fn find(source: &Path, name: &str, cancel: &Cancel) -> Result<Revision, Error> {
         let (repository, path) = Repository::around(source, cancel)?;
         let commit = repository.resolve(name, cancel)?;
-        Ok(Revision { repository, path, commit })
+        let branch = match name {
+            "HEAD" | "@" => repository.top.as_deref().and_then(branch),
+            name if commit.starts_with(name) => None,
+            name => branch_name(name),
+        };
+        Ok(Revision { repository, path, commit, branch })
     }
 
     /// Checks the commit out, into the worktree of its repository and source. Removes all files there that are not of
@@ -134,8 +144,9 @@ impl Revision {
             }
             done => done,
         }?;
-        let Revision { repository, path, commit } = self;
-        Ok(Worktree { tree, top: repository.top.clone(), path: path.clone(), commit: commit.clone(), _lock: lock })
+        let Revision { repository, path, commit, branch } = self;
+        let (top, path) = (repository.top.clone(), path.clone());
+        Ok(Worktree { tree, top, path, commit: commit.clone(), branch: branch.clone(), _lock: lock })
     }
 
     /// Returns the name of the worktree.

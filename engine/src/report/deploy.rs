@@ -87,6 +87,8 @@ pub struct TreeReport {
     pub manifest: String,
     /// The commit of the source.
     pub commit: Option<String>,
+    /// The branch of the commit, or the name by which it was asked for.
+    pub branch: Option<String>,
     /// Whether the source has changes since the commit. None if that is unknown, or there is no commit.
     pub dirty: Option<bool>,
     /// The number of entries other than directories.

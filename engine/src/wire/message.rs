@@ -160,6 +160,7 @@ mod tests {
             live_since: Some(u64::MAX),
             created: u64::MAX,
             commit: Some("c".repeat(64)),
+            branch: Some("b".repeat(250)),
             dirty: Some(true),
             files: u64::MAX,
             bytes: u64::MAX,

@@ -10,7 +10,7 @@ use crate::agent::site::layout::Layout;
 use crate::agent::site::records::read_record;
 use crate::error::Error;
 use crate::hook::{Hook, HookPhase, When};
-use crate::release::ReleaseId;
+use crate::release::{Provenance, ReleaseId};
 use crate::wire::message::Hello;
 
 /// The directory for caches of hooks, in the deploy path.
@@ -55,11 +55,11 @@ impl Scene {
         release.map_or_else(|| layout.root.path().to_owned(), |release| release_path(layout, release))
     }
 
-    /// Returns the commit of the release, or of the source before there is a release.
-    fn commit(&self, hello: &Hello, layout: &Layout) -> Option<String> {
+    /// Returns the origin of the release, or of the source before there is a release.
+    fn origin(&self, hello: &Hello, layout: &Layout) -> Provenance {
         match &self.release {
-            Some(release) => read_record(layout, release).ok()?.provenance.commit,
-            None => hello.provenance.commit.clone(),
+            Some(release) => read_record(layout, release).map(|record| record.provenance).unwrap_or_default(),
+            None => hello.provenance.clone(),
         }
     }
 
@@ -70,11 +70,12 @@ impl Scene {
             release.as_ref().map(|release| release_path(layout, release)).unwrap_or_default()
         };
         let id = |release: &Option<ReleaseId>| release.as_ref().map(ToString::to_string).unwrap_or_default();
-        let provenance = &hello.provenance;
+        let (origin, provenance) = (self.origin(hello, layout), &hello.provenance);
         let texts = [
             ("RELEASE", id(&self.release)),
             ("PREVIOUS_RELEASE", id(&self.previous)),
-            ("REVISION", self.commit(hello, layout).unwrap_or_default()),
+            ("REVISION", origin.commit.unwrap_or_default()),
+            ("BRANCH", origin.branch.unwrap_or_default()),
             ("STAGE", hello.procedure.stage.clone().unwrap_or_default()),
             ("FIRST_DEPLOY", u8::from(self.previous.is_none()).to_string()),
             ("ROLLBACK", u8::from(self.is_rollback).to_string()),

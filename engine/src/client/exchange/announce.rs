@@ -55,7 +55,8 @@ impl Exchange<'_> {
             dry_run: request.dry_run,
         };
         let (commit, dirty) = (self.source.commit().map(str::to_owned), self.source.is_dirty());
-        let provenance = Provenance { commit, dirty, ..context.provenance.clone() };
+        let branch = self.source.branch().map(str::to_owned);
+        let provenance = Provenance { commit, branch, dirty, ..context.provenance.clone() };
         let mut hello = hello_with(context, provenance, Request::Deploy(begin));
         if self.host.looks() {
             hello.path.clear();
