@@ -104,7 +104,9 @@ fn a_hook_that_was_run_by_hand_has_an_object_at_its_end() {
     site.write("index.html", "one");
     site.deploy(&["--release", "1"]);
     site.configure("[[hooks]]\nname = 'tell'\nphase = 'after_deploy'\nrun = 'echo told'\n");
-    assert_eq!(site.succeed(&["hooks", "run", "tell"]), json!({ "hook": "tell", "release": "1", "warnings": [] }));
+    let report = site.succeed(&["hooks", "run", "tell"]);
+    assert!(report["log"].is_string());
+    assert_eq!(report, json!({ "hook": "tell", "release": "1", "log": report["log"], "warnings": [] }));
     let (code, found) = events(&site, &["hooks", "run", "tell"]);
     let last = found.last().unwrap();
     assert_eq!((code, name(last), &last["hook"], &last["release"]), (Some(0), "done", &json!("tell"), &json!("1")));

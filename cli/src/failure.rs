@@ -390,7 +390,7 @@ mod tests {
         let mut command = crate::args::Args::command();
         command.build();
         let verbs: Vec<&clap::Command> = command.get_subcommands().collect();
-        let text = include_str!("hint.rs");
+        let text = concat!(include_str!("hint/mod.rs"), include_str!("hint/server.rs"));
         let (text, _) = text.split_once("#[cfg(test)]").unwrap();
         let word = |rest: &str| rest.split(|c: char| !(c.is_alphanumeric() || c == '-')).next().unwrap().to_owned();
         let named = |start: &str| text.split(start).skip(1).map(word).collect::<Vec<_>>();

@@ -112,7 +112,7 @@ mod tests {
         first.add("two\n").unwrap();
         assert_eq!(std::fs::read_to_string(first.path()).unwrap(), "one\ntwo\n");
         std::fs::write(first.path().with_file_name("note"), "").unwrap();
-        let last = (0..RUN_LOGS_KEPT).map(|_| create("/srv/shop")).last().unwrap();
+        let last = (0..RUN_LOGS_KEPT).map(|_| create("/srv/shop")).next_back().unwrap();
         let kept = names(&last);
         assert_eq!(kept.len(), RUN_LOGS_KEPT + 1);
         assert!(!first.path().exists() && kept.contains(&"note".to_owned()), "{kept:?}");

@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-#[path = "../hint.rs"]
+#[path = "../hint/mod.rs"]
 mod hint;
 #[path = "../program.rs"]
 mod program;

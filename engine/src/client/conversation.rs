@@ -264,24 +264,6 @@ impl Conversation {
         }
     }
 
-    /// Replaces the error of a broken stream by the reason why it broke, if that is known.
-    fn lost(&self, error: Error) -> DeployFailure {
-        self.close();
-        let carrier = self.stream.carrier.lock().expect("nobody panics while closing").take();
-        let is_silent = matches!(&error, Error::LineLost { source } if source.kind() == ErrorKind::TimedOut);
-        // An agent that is silent does not end either.
-        let error = match carrier.filter(|_| !is_silent).map(Carrier::finish) {
-            Some(Err(reason)) => reason,
-            _ => error,
-        };
-        // The lock is gone with the line, so the release that was live before may not be live any more.
-        let live = match self.last_word() {
-            live @ (LiveNow::Switched(_) | LiveNow::Unknown) => live,
-            _ => LiveNow::Unchanged,
-        };
-        DeployFailure { error, live }
-    }
-
     /// Stops sending. The agent ends when it has done its orders.
     pub(crate) fn close(&self) {
         drop(self.stream.out.lock().expect("no sender panics").take());
@@ -314,14 +296,6 @@ impl Conversation {
     pub(crate) fn note_procedure(&self, procedure: &Procedure) {
         self.has_hooks.store(procedure.needs_runner(), Ordering::Relaxed);
         self.may_return.store(procedure.may_return(), Ordering::Relaxed);
-    }
-
-    /// Returns the agent's last word on the live release. A release that the server may leave again may not be live now.
-    fn last_word(&self) -> LiveNow {
-        match self.answers.live() {
-            LiveNow::Switched(_) if self.may_return.load(Ordering::Relaxed) => LiveNow::Unknown,
-            live => live,
-        }
     }
 
     /// Fails once the user interrupted.

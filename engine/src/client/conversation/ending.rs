@@ -1,11 +1,13 @@
 //! The end of a conversation, in good order, after a failure, or broken; and the release that is live then.
 
+use std::io::ErrorKind;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind};
 use crate::live::LiveNow;
 use crate::report::DeployFailure;
+use crate::wire::connection::Carrier;
 use crate::wire::frame::FrameKind;
 use crate::wire::message::{self, FromAgent, ToAgent};
 
@@ -28,6 +30,24 @@ const SELF_END_TIME: Duration = Duration::from_secs(2);
 const END_TIME: Duration = Duration::from_secs(30);
 
 impl Conversation {
+    /// Replaces the error of a broken stream by the reason why it broke, if that is known.
+    pub(super) fn lost(&self, error: Error) -> DeployFailure {
+        self.close();
+        let carrier = self.stream.carrier.lock().expect("nobody panics while closing").take();
+        let is_silent = matches!(&error, Error::LineLost { source } if source.kind() == ErrorKind::TimedOut);
+        // An agent that is silent does not end either.
+        let error = match carrier.filter(|_| !is_silent).map(Carrier::finish) {
+            Some(Err(reason)) => reason,
+            _ => error,
+        };
+        // The lock is gone with the line, so the release that was live before may not be live any more.
+        let live = match self.last_word() {
+            live @ (LiveNow::Switched(_) | LiveNow::Unknown) => live,
+            _ => LiveNow::Unchanged,
+        };
+        DeployFailure { error, live }
+    }
+
     /// Adds to a failure the release that is live, as far as the client can know it: from what the agent said, or says
     /// when the stream is closed. If the agent may have switched and says nothing, the state is unknown.
     pub(crate) fn settle(&self, failure: DeployFailure) -> DeployFailure {
@@ -71,6 +91,14 @@ impl Conversation {
                     return Some(self.last_word()).filter(LiveNow::is_switched).unwrap_or(unheard);
                 }
             }
+        }
+    }
+
+    /// Returns the agent's last word on the live release. A release that the server may leave again may not be live now.
+    fn last_word(&self) -> LiveNow {
+        match self.answers.live() {
+            LiveNow::Switched(_) if self.may_return.load(Ordering::Relaxed) => LiveNow::Unknown,
+            live => live,
         }
     }
 

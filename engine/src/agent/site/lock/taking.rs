@@ -458,7 +458,7 @@ mod tests {
         for request in [LockRequest::default(), INTERRUPT, waiting(1)] {
             match refused(take(&dir, &user, request)) {
                 ReleaseError::HookRuns { hook: name, pid, .. } => {
-                    assert_eq!((name.as_str(), pid), ("migrate", hook.id()))
+                    assert_eq!((name.as_str(), pid), ("migrate", hook.id()));
                 }
                 other => panic!("{other:?}"),
             }
