@@ -13,6 +13,7 @@ use engine::event::{CheckEvent, Event, HookEvent, Observer, Phase};
 use engine::threads;
 use serde_json::{Value, json};
 
+use crate::json;
 use crate::secrets::Secrets;
 
 /// The time between two lines of progress of one phase.
@@ -189,7 +190,8 @@ pub(crate) fn now() -> String {
 
 /// Returns a line: the event, the time, and the fields of an object of JSON.
 pub(crate) fn line(event: &str, object: &str) -> String {
-    let fields = object.trim().trim_start_matches('{');
+    let object = json::on_one_line(object.trim());
+    let fields = object.trim_start_matches('{');
     let comma = if fields.starts_with('}') { "" } else { "," };
     format!("{{\"event\":\"{event}\",\"at\":{}{comma}{fields}\n", now())
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::args::{HooksArgs, HooksVerb, PlaceArgs, RunHookArgs};
 use crate::color::Palette;
-use crate::failure::{Failure, printable};
+use crate::failure::{Failure, one_line};
 use crate::mistake::{self, nearest};
 use crate::report::Report;
 use crate::run_verb::RunVerb;
@@ -57,7 +57,7 @@ fn unknown(name: &str, hooks: &[Hook]) -> Failure {
         (None, []) => "The config has no hooks".to_owned(),
         (None, _) => format!("The hooks are {}", mistake::list(names())),
     };
-    Failure::usage(format!("There is no hook `{}`", printable(name))).hint(hint)
+    Failure::usage(format!("There is no hook `{}`", one_line(name))).hint(hint)
 }
 
 fn list(session: &Session<'_>, args: &PlaceArgs) -> Result<(), Failure> {
@@ -215,7 +215,7 @@ impl Report for HooksReport {
 /// Returns the first line of a text, without anything that could move the cursor.
 fn cell(text: &str) -> String {
     let mut lines = text.trim().lines();
-    let first = printable(lines.next().unwrap_or_default());
+    let first = one_line(lines.next().unwrap_or_default());
     if lines.next().is_some() { format!("{first} …") } else { first }
 }
 

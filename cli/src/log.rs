@@ -9,7 +9,8 @@ use engine::report::{RunSummary, RunsReport};
 
 use crate::args::LogArgs;
 use crate::color::Palette;
-use crate::failure::{Failure, printable};
+use crate::failure::{Failure, one_line, printable};
+use crate::json;
 use crate::output::Output;
 use crate::place::Place;
 use crate::report::Report;
@@ -45,11 +46,11 @@ impl Observer for Lines {
     fn observe(&self, event: Event) {
         let Event::JournalLine(line) = event else { return self.inner.observe(event) };
         let text = match serde_json::from_str::<JournalLine>(&line) {
-            Ok(_) if self.is_json => Some(line),
+            Ok(_) if self.is_json => Some(json::on_one_line(&line)),
             Ok(parsed) => text_of(&parsed),
             // A full disk cut it off, or another version wrote it.
             Err(_) if line.is_empty() => None,
-            Err(_) if self.is_json => Some(serde_json::json!({ "unreadable": line }).to_string()),
+            Err(_) if self.is_json => Some(json::on_one_line(&serde_json::json!({ "unreadable": line }).to_string())),
             Err(_) => Some("(a line that cannot be read: it was cut off)".to_owned()),
         };
         if let Some(text) = text {
@@ -135,15 +136,15 @@ fn row(run: &RunSummary) -> [String; 7] {
     let result = match (run.ended, &run.error) {
         (None, _) => "no end".to_owned(),
         (Some(_), None) => "done".to_owned(),
-        (Some(_), Some(error)) => printable(error),
+        (Some(_), Some(error)) => one_line(error),
     };
     let seconds = run.ended.map(|ended| Seconds(ended.seconds_since(run.began)).to_string());
     [
         run.run.to_string(),
         Time(run.began.second()).to_string(),
         seconds.unwrap_or_default(),
-        printable(&run.verb),
-        printable(&run.who),
+        one_line(&run.verb),
+        one_line(&run.who),
         changes,
         result,
     ]

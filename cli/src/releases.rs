@@ -4,7 +4,7 @@ use engine::report::{ReleaseReport, ReleaseState, ReleasesReport};
 
 use crate::args::ReleasesArgs;
 use crate::color::Palette;
-use crate::failure::{Failure, printable};
+use crate::failure::{Failure, one_line};
 use crate::pin::pinned;
 use crate::report::Report;
 use crate::session::Session;
@@ -28,14 +28,14 @@ impl Report for ReleasesReport {
         };
         for release in &self.releases {
             if let Some(bad) = &release.bad {
-                text += &format!("{} is bad: {} (by {})\n", release.id, printable(&bad.reason), printable(&bad.by));
+                text += &format!("{} is bad: {} (by {})\n", release.id, one_line(&bad.reason), one_line(&bad.by));
             }
             if let Some(pin) = &release.pinned {
-                text += &format!("{} is {} (by {})\n", release.id, pinned(pin), printable(&pin.by));
+                text += &format!("{} is {} (by {})\n", release.id, pinned(pin), one_line(&pin.by));
             }
         }
         for name in &self.foreign {
-            text += &format!("`releases/{}` was not made by Cutover and is left alone\n", printable(name));
+            text += &format!("`releases/{}` was not made by Cutover and is left alone\n", one_line(name));
         }
         text
     }
@@ -88,14 +88,14 @@ fn row(release: &ReleaseReport) -> [String; 8] {
         Count(release.files).to_string(),
         Bytes(release.bytes).to_string(),
         Bytes(release.own_bytes).to_string(),
-        printable(&release.who),
+        one_line(&release.who),
     ]
 }
 
 /// Returns the commit of a release, with `-dirty` behind it if the deployed files differ from it, and its branch.
 pub(crate) fn commit(release: &ReleaseReport) -> Option<String> {
     let dirty = if release.dirty == Some(true) { "-dirty" } else { "" };
-    let branch = release.branch.as_ref().map_or(String::new(), |branch| format!(" ({})", printable(branch)));
+    let branch = release.branch.as_ref().map_or(String::new(), |branch| format!(" ({})", one_line(branch)));
     release.commit.as_deref().map(|commit| format!("{}{dirty}{branch}", Commit(commit)))
 }
 
