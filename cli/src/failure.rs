@@ -26,6 +26,7 @@ use crate::hint::{self, RUN_AGAIN};
 use crate::json;
 use crate::output::Output;
 use crate::run_log::RunLog;
+use crate::secrets::Secrets;
 use crate::stdout;
 
 /// A run that failed.
@@ -154,6 +155,17 @@ impl Failure {
             Output::Events => events::line("failed", &self.object().to_string()),
         };
         drop(stdout::write(&text));
+    }
+
+    /// Returns the failure without secrets.
+    pub(crate) fn masked(self, secrets: &Secrets) -> Failure {
+        let masked = |text| secrets.mask_text(text);
+        Failure {
+            message: masked(self.message),
+            causes: self.causes.into_iter().map(masked).collect(),
+            hint: self.hint.map(masked),
+            ..self
+        }
     }
 
     fn text(&self, style: &FailureStyle) -> String {

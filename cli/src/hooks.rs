@@ -14,12 +14,10 @@ use crate::failure::{Failure, one_line};
 use crate::mistake::{self, nearest};
 use crate::report::Report;
 use crate::run_verb::RunVerb;
+use crate::secrets::Secrets;
 use crate::session::Session;
 use crate::tally::Verbosity;
 use crate::uses::Uses;
-
-/// The text in the place of a secret.
-const MASK: &str = "***";
 
 pub(crate) fn run(session: &Session<'_>, args: &HooksArgs) -> Result<(), Failure> {
     match &args.verb {
@@ -61,7 +59,8 @@ fn unknown(name: &str, hooks: &[Hook]) -> Failure {
 }
 
 fn list(session: &Session<'_>, args: &PlaceArgs) -> Result<(), Failure> {
-    session.print(&HooksReport::new(&session.settings(&args.place()?, Uses::Everything)?.procedure))
+    let settings = session.settings(&args.place()?, Uses::Everything)?;
+    session.print(&HooksReport::new(&settings.procedure, &settings.secrets()))
 }
 
 /// The hooks and checks of a stage.
@@ -104,13 +103,10 @@ struct CheckReport {
 }
 
 impl HooksReport {
-    fn new(procedure: &Procedure) -> HooksReport {
+    fn new(procedure: &Procedure, secrets: &Secrets) -> HooksReport {
         let mut hooks: Vec<&Hook> = procedure.hooks.iter().collect();
         hooks.sort_by_key(|hook| hook.phase);
-        let masked = |text: &str| {
-            let mask = |text: String, secret: &String| text.replace(secret.as_str(), MASK);
-            procedure.secrets.iter().fold(text.to_owned(), mask)
-        };
+        let masked = |text: &str| secrets.mask_text(text.to_owned());
         HooksReport {
             hooks: hooks.into_iter().map(|hook| HookReport::new(hook, masked)).collect(),
             checks: procedure.checks.iter().map(|check| CheckReport::new(check, masked)).collect(),
@@ -129,7 +125,7 @@ impl HookReport {
             timeout: timeout.as_ref().map(Duration::as_secs),
             halt_on_error: hook.halt_on_error,
             on_error: hook.on_error,
-            cwd: cwd.clone(),
+            cwd: cwd.as_deref().map(&masked),
             env: env.keys().cloned().collect(),
             shell: match shell {
                 Shell::Plain => "plain".to_owned(),

@@ -13,6 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::command::Mask;
 use crate::disk::{self, Dir, TextFile};
 use crate::error::Error;
 use crate::hash::Hash;
@@ -40,9 +41,9 @@ pub struct RunLog {
 }
 
 impl RunLog {
-    /// Creates the log of a verb at a target, and removes logs that are too old.
-    pub fn create(state_dir: &Path, target: &Destination, verb: &str) -> Result<RunLog, Error> {
-        let path = state_dir.join(LOGS).join(directory_name(target));
+    /// Creates the log of a verb at a target, and removes logs that are too old. Secrets are in no name.
+    pub fn create(state_dir: &Path, target: &Destination, verb: &str, mask: &Mask) -> Result<RunLog, Error> {
+        let path = state_dir.join(LOGS).join(directory_name(target, mask));
         disk::create_private_path(&path)?;
         let dir = Dir::open(&path)?;
         remove_old(&dir)?;
@@ -82,9 +83,10 @@ fn file_name(time: Duration, verb: &str) -> String {
 }
 
 /// Returns the name of a target's directory. The hash tells targets apart whose other characters are the same.
-fn directory_name(target: &Destination) -> String {
+fn directory_name(target: &Destination, mask: &Mask) -> String {
     let target = target.to_string();
-    let parts = target.split(|character: char| !character.is_ascii_alphanumeric() && character != '.');
+    let shown = mask.mask(target.clone());
+    let parts = shown.split(|character: char| !character.is_ascii_alphanumeric() && character != '.');
     let title = parts.filter(|part| !part.trim_matches('.').is_empty()).collect::<Vec<_>>().join("-");
     let title = title[title.len().saturating_sub(TITLE_BYTES_MAX)..].trim_start_matches(['-', '.']);
     format!("{title}-{}", &Hash::of(target.as_bytes()).to_string()[..8])
@@ -104,8 +106,9 @@ mod tests {
     #[test]
     fn the_newest_logs_of_a_target_stay() {
         let place = tempfile::tempdir().unwrap();
-        let create =
-            |target: &str| RunLog::create(place.path(), &Destination::Local(target.into()), "hooks run").unwrap();
+        let create = |target: &str| {
+            RunLog::create(place.path(), &Destination::Local(target.into()), "hooks run", &Mask::default()).unwrap()
+        };
         let other = create("/srv/other");
         let first = create("/srv/shop");
         first.add("one\n").unwrap();
@@ -122,16 +125,18 @@ mod tests {
 
     #[test]
     fn a_directory_has_a_name_for_people() {
+        let mask = Mask::new(&["s3cret".into()]);
         let check = |target: &str, title: &str| {
-            let name = directory_name(&Destination::Local(target.into()));
+            let name = directory_name(&Destination::Local(target.into()), &mask);
             assert_eq!(name[..name.len() - 9], *title);
         };
         check("/srv/shop", "srv-shop");
         check("/srv/./../.ä", "srv");
         check("/.www//shop_2", "www-shop-2");
         check("/", "");
+        check("/srv/s3cret/shop", "srv-shop");
         check(&format!("/{}/shop", "x".repeat(100)), &format!("{}-shop", "x".repeat(55)));
-        let hash = |target: &str| directory_name(&Destination::Local(target.into()));
+        let hash = |target: &str| directory_name(&Destination::Local(target.into()), &mask);
         assert_ne!(hash("/srv/a-b"), hash("/srv/a_b"));
         assert_eq!(
             file_name(Duration::from_millis(1_234_567_890_007), "hooks run"),
