@@ -11,6 +11,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::command::Mask;
@@ -19,6 +20,7 @@ use crate::error::Error;
 use crate::hash::Hash;
 use crate::release::ReleaseId;
 use crate::target::Destination;
+use crate::units::Bytes;
 
 /// The directory of logs in the state directory.
 const LOGS: &str = "logs";
@@ -33,10 +35,16 @@ pub const RUN_LOGS_KEPT: usize = 20;
 /// The longest part of a directory's name that people read.
 const TITLE_BYTES_MAX: usize = 60;
 
+/// The length of a log, in bytes: more than the output that a hundred hooks may pass on. A server that says more must
+/// not fill this disk.
+const LOG_BYTES_MAX: u64 = 256 << 20;
+
 /// The log of a run.
 #[derive(Debug)]
 pub struct RunLog {
     file: TextFile,
+    /// The bytes that may be added.
+    room: AtomicU64,
     path: PathBuf,
 }
 
@@ -51,7 +59,7 @@ impl RunLog {
         loop {
             let name = file_name(time, verb);
             if let Some(file) = dir.create_text(name.as_bytes())? {
-                return Ok(RunLog { file, path: path.join(name) });
+                return Ok(RunLog { file, room: AtomicU64::new(LOG_BYTES_MAX), path: path.join(name) });
             }
             // Another run began in the same millisecond.
             time += Duration::from_millis(1);
@@ -63,8 +71,12 @@ impl RunLog {
         &self.path
     }
 
-    /// Adds lines.
+    /// Adds lines, if there is room.
     pub fn add(&self, lines: &str) -> io::Result<()> {
+        let fit = |room: u64| room.checked_sub(lines.len() as u64);
+        if self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fit).is_err() {
+            return Err(io::Error::other(format!("it may have {}", Bytes(LOG_BYTES_MAX))));
+        }
         self.file.add(lines)
     }
 }
@@ -121,6 +133,17 @@ mod tests {
         assert!(!first.path().exists() && kept.contains(&"note".to_owned()), "{kept:?}");
         assert_eq!(last.path().file_name().unwrap().to_str().unwrap(), kept[RUN_LOGS_KEPT - 1]);
         assert_eq!(names(&other).len(), 1);
+    }
+
+    #[test]
+    fn a_log_has_an_end() {
+        let place = tempfile::tempdir().unwrap();
+        let log = RunLog::create(place.path(), &Destination::Local("/srv".into()), "deploy", &Mask::default()).unwrap();
+        log.room.store(8, Ordering::Relaxed);
+        log.add("12345\n").unwrap();
+        log.add("67890\n").unwrap_err();
+        log.add("6\n").unwrap();
+        assert_eq!(std::fs::read_to_string(log.path()).unwrap(), "12345\n6\n");
     }
 
     #[test]
