@@ -139,3 +139,15 @@ fn a_journal_is_followed_without_a_look_at_the_others() {
     // To find the newest run, to follow it, and for its summary.
     assert_eq!(opened(4), 3, "{calls}");
 }
+
+#[test]
+fn the_newest_journal_is_one_that_can_be_read() {
+    let site = site();
+    site.write_shared("go", "");
+    site.deploy(&["--release", "1"]);
+    // A disk that was full when these runs began.
+    for (number, begin) in [(2, ""), (3, "{\"at\":1.0,\"begun\":{\"ve")] {
+        fs::write(site.target(&format!(".cutover/journals/{number}")), begin).unwrap();
+    }
+    assert_eq!(journal(&site, &["--follow"]).last().unwrap()["ended"]["live"], "1");
+}

@@ -126,11 +126,17 @@ pub(crate) fn run(private: &Dir, number: u64) -> Result<Option<RunSummary>, Erro
     open_journals(private)?.map_or(Ok(None), |journals| summary(&journals, number))
 }
 
-/// Returns the newest run that has a journal.
+/// Returns the newest run that has a journal. One whose first line a full disk cut off is passed over.
 pub(crate) fn newest(private: &Dir) -> Result<Option<RunSummary>, Error> {
     let Some(journals) = open_journals(private)? else { return Ok(None) };
-    let newest = numbers(&journals)?.into_iter().max();
-    newest.map_or(Ok(None), |number| summary(&journals, number))
+    let mut numbers = numbers(&journals)?;
+    numbers.sort_unstable();
+    for number in numbers.into_iter().rev() {
+        if let Some(newest) = summary(&journals, number)? {
+            return Ok(Some(newest));
+        }
+    }
+    Ok(None)
 }
 
 /// Opens a journal for reading.
