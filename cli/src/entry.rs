@@ -110,6 +110,13 @@ impl<'a> Entry<'a> {
         Ok(word)
     }
 
+    /// Reads a string that passes a check, and notes the values of its variables as secrets.
+    pub(crate) fn secret_word(&self, check: impl FnOnce(&str) -> Result<(), String>) -> Result<String, Mistake> {
+        let word = self.secret_string("a string")?;
+        check(&word).map_err(|reason| self.mistake(format!("`{}` {reason}", self.name)))?;
+        Ok(word)
+    }
+
     /// Reads a secret. It is not empty: an empty one would sign nothing.
     pub(crate) fn secret(&self) -> Result<String, Mistake> {
         let secret = self.secret_string("a string")?;

@@ -58,7 +58,7 @@ keys! {
     confirm: Duration = Entry::time_limit,
     logs: Vec<String> = Entry::log_paths,
     secrets: Vec<String> = Entry::secret_names,
-    webhook: String = |entry| entry.word(url::check).map_err(|mistake| mistake.hint(WEBHOOK_HINT)),
+    webhook: String = |entry| entry.secret_word(url::check).map_err(|mistake| mistake.hint(WEBHOOK_HINT)),
     webhook_secret: String = Entry::secret,
     zstd_level: i32 = Entry::zstd_level,
 }

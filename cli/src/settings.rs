@@ -490,8 +490,11 @@ mod tests {
             name = 'page'
             url = 'https://${WEB}/?key=${PASSWORD}'
         ";
+        let hidden = |text: &str| resolve(text, "", "").unwrap().procedure.secrets;
+        let webhook = "deploy_path = '/srv'\nwebhook = 'https://chat/${TOKEN}'\nwebhook_secret = 'plain'\n";
+        assert_eq!(hidden(webhook), ["s3cret"]);
+        assert_eq!(hidden(text), ["k3y-of-app", "p4ssword", "s3cret", "web1"]);
         let procedure = resolve(text, "", "").unwrap().procedure;
-        assert_eq!(procedure.secrets, ["k3y-of-app", "p4ssword", "s3cret", "web1"]);
         let command = &procedure.hooks[0].command;
         assert_eq!(command.run, "make ${APP} $KEY");
         assert_eq!(command.env["TOKEN"], "x-s3cret");
