@@ -13,7 +13,7 @@ use crate::failure::{Failure, one_line, printable};
 use crate::json;
 use crate::output::Output;
 use crate::place::Place;
-use crate::report::Report;
+use crate::report::{Report, column_width};
 use crate::session::Session;
 use crate::stdout;
 use crate::tally::{Verbosity, check_line, doing, going, hook_line};
@@ -102,8 +102,7 @@ impl Report for RunsReport {
         let heads = ["RUN", "BEGAN", "TIME", "VERB", "WHO", "LIVE", "RESULT"].map(str::to_owned);
         let rows: Vec<[String; 7]> = self.runs.iter().map(row).collect();
         let all = || [&heads].into_iter().chain(&rows);
-        let widths: [usize; 6] =
-            std::array::from_fn(|column| all().map(|row| row[column].chars().count()).max().unwrap_or_default());
+        let widths: [usize; 6] = std::array::from_fn(|column| column_width(all().map(|row| &row[column])));
         let line = |row: &[String; 7]| {
             let cells = row.iter().zip(widths.iter().chain([&0]));
             let cells: Vec<String> = cells.map(|(cell, &width)| format!("{cell:width$}")).collect();

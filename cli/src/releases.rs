@@ -6,7 +6,7 @@ use crate::args::ReleasesArgs;
 use crate::color::Palette;
 use crate::failure::{Failure, one_line};
 use crate::pin::pinned;
-use crate::report::Report;
+use crate::report::{Report, column_width};
 use crate::session::Session;
 use crate::tally::Verbosity;
 use crate::units::{Bytes, Commit, Count, Time};
@@ -61,10 +61,7 @@ const NUMBERS: std::ops::Range<usize> = 4..7;
 fn table(releases: &[ReleaseReport], palette: Palette) -> String {
     let rows: Vec<[String; 8]> = releases.iter().map(row).collect();
     let heads = HEADS.map(str::to_owned);
-    let width = |column: usize| {
-        let cells = rows.iter().chain([&heads]).map(|row| row[column].chars().count());
-        cells.max().unwrap_or_default()
-    };
+    let width = |column: usize| column_width(rows.iter().chain([&heads]).map(|row| &row[column]));
     let widths: [usize; 8] = std::array::from_fn(width);
     let mut text = format!("{}\n", palette.strong(line(&heads, &widths)));
     for (row, release) in rows.iter().zip(releases) {

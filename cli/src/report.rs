@@ -72,6 +72,15 @@ pub(crate) fn changes(new: u64, changed: u64, removed: u64) -> String {
     format!("{} new, {} changed, {} removed", Count(new), Count(changed), Count(removed))
 }
 
+/// The widest column of a table. A wider cell has its line to itself, and does not widen all others: a server could name
+/// one of megabytes.
+const COLUMN_MAX: usize = 100;
+
+/// Returns the width of a column of these cells.
+pub(crate) fn column_width<'a>(cells: impl Iterator<Item = &'a String>) -> usize {
+    cells.map(|cell| cell.chars().count()).filter(|&width| width <= COLUMN_MAX).max().unwrap_or_default()
+}
+
 /// Aligned lines of a label and a text, for the block below a headline. A text stays on its line, whatever a server put
 /// into it.
 #[derive(Default)]
@@ -105,9 +114,9 @@ impl Block {
 mod tests {
     use engine::path::is_unprintable;
     use engine::report::{
-        AcquireReport, ChangesReport, CleanupReport, DiffReport, LockReport, MakingReport, PinReport, ReleasesReport,
-        RunsReport, SetupReport, SharedListReport, SharedWriteReport, StatusReport, TrafficReport, TreeReport,
-        UnlockReport,
+        AcquireReport, ChangesReport, CleanupReport, DiffReport, LockReport, MakingReport, PinReport, ReleaseReport,
+        ReleasesReport, RunsReport, SetupReport, SharedListReport, SharedWriteReport, StatusReport, TrafficReport,
+        TreeReport, UnlockReport,
     };
     use engine::report::{Change, ChangedPath, DeployReport, DeployState, Seconds};
     use serde::de::DeserializeOwned;
@@ -221,6 +230,18 @@ mod tests {
             "free_inodes": null, "store": "s", "foreign": ["f"], "warnings": [],
             "comparison": { "releases": ["1"], "content": true, "differences": [differences] },
         }));
+    }
+
+    #[test]
+    fn one_long_text_does_not_widen_a_table() {
+        let many = |long: &str| {
+            let long_one = ReleaseReport { branch: Some(long.into()), ..serde_json::from_value(release()).unwrap() };
+            let mut releases = vec![ReleaseReport { branch: None, bad: None, pinned: None, ..long_one.clone() }; 1000];
+            releases.push(long_one);
+            let report = ReleasesReport { releases, foreign: Vec::new(), warnings: Vec::new() };
+            report.text(Palette::plain(), false).len()
+        };
+        assert!(many(&"x".repeat(100_000)) < many("x") + 100_000);
     }
 
     #[test]

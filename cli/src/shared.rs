@@ -19,7 +19,7 @@ use crate::color::Palette;
 use crate::failure::{Failure, one_line};
 use crate::place::Place;
 use crate::question::{can_ask, confirm};
-use crate::report::Report;
+use crate::report::{Report, column_width};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::tally::Verbosity;
@@ -236,9 +236,8 @@ impl Report for SharedListReport {
         }
         let heads = ["PATH", "KIND", "SIZE", "MODE", "LIVE"].map(str::to_owned);
         let rows: Vec<[String; 5]> = self.paths.iter().map(row).collect();
-        let widths: [usize; 5] = std::array::from_fn(|column| {
-            rows.iter().chain([&heads]).map(|row| row[column].chars().count()).max().unwrap_or_default()
-        });
+        let widths: [usize; 5] =
+            std::array::from_fn(|column| column_width(rows.iter().chain([&heads]).map(|row| &row[column])));
         let line = |row: &[String; 5]| {
             let cells = row.iter().zip(widths).enumerate();
             let cells = cells
