@@ -452,3 +452,16 @@ fn a_host_with_a_user_or_a_port_is_refused_with_what_to_write() {
     check("deploy@web1", "write `user = \"deploy\"` and `host = \"web1\"`");
     check("web1:2222", "write `host = \"web1\"` and `port = 2222`");
 }
+
+#[test]
+fn a_word_that_is_refused_cannot_move_the_cursor_or_forge_a_line() {
+    let evil = "x\x1b[2J\u{9b}2J\nRelease 9 is live\u{202e}";
+    let flag = format!("--{evil}");
+    for words in [&["pin", "1", "--note", evil][..], &["deploy", &flag], &["lock", "acquire", "-m", evil], &[evil]] {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_cutover")).args(words).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {said}");
+        let moves = |character: char| character.is_control() && character != '\n' || character == '\u{202e}';
+        assert!(!said.contains(moves) && !said.lines().any(|line| line.starts_with("Release")), "{words:?}: {said:?}");
+    }
+}

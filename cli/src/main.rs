@@ -91,7 +91,7 @@ fn main() -> ExitCode {
     }
     let args = match Args::try_parse() {
         Ok(args) => args,
-        Err(error) => return usage(&without_hidden_verbs(error)),
+        Err(error) => return usage(&with_printable_words(without_hidden_verbs(error))),
     };
     let environment = Environment::read();
     let run = AssertUnwindSafe(|| run(&args, &environment));
@@ -152,6 +152,21 @@ fn without_hidden_verbs(mut error: clap::Error) -> clap::Error {
             error.remove(kind);
         } else if is_list && shown.len() < names.len() {
             error.insert(kind, ContextValue::Strings(shown));
+        }
+    }
+    error
+}
+
+/// Escapes the words that the parser's error names: a script may take them from elsewhere, such as a branch.
+fn with_printable_words(mut error: clap::Error) -> clap::Error {
+    for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue, ContextKind::InvalidSubcommand] {
+        if let Some(ContextValue::String(word)) = error.get(kind) {
+            let printable = failure::one_line(word);
+            if printable != *word {
+                error.insert(kind, ContextValue::String(printable));
+                // It has the word too.
+                error.remove(ContextKind::Suggested);
+            }
         }
     }
     error
