@@ -22,6 +22,7 @@ mod mount;
 mod process;
 
 mod dangling;
+mod followed;
 mod path;
 
 mod call;
@@ -35,6 +36,7 @@ pub(crate) use dir::Dir;
 pub(crate) use draft::Draft;
 pub(crate) use file::{NewFile, forget_cached, sync_file};
 pub(crate) use filesystem::{Free, is_local, keeps_times, mount_of_own_times};
+pub(crate) use followed::open_followed;
 pub(crate) use lock::{LockFile, is_locked, try_lock};
 pub(crate) use mode::{OWNER_ALL, needs_mode_change, set_group, set_mode, set_mode_and_mtime};
 pub(crate) use mount::mount_of_this_boot;

@@ -1,9 +1,9 @@
 //! The last lines of the application's logs, for the report of a failure.
 
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use crate::disk::open_followed;
 use crate::event::HookEvent;
 
 use super::hooks::Hooks;
@@ -34,11 +34,7 @@ impl Hooks<'_> {
 }
 
 fn tail(path: &Path) -> io::Result<Vec<String>> {
-    // Opening a fifo would wait for a writer.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no file"));
-    }
-    let mut file = File::open(path)?;
+    let mut file = open_followed(path)?;
     let start = file.metadata()?.len().saturating_sub(TAIL_BYTES);
     file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::new();
