@@ -187,7 +187,7 @@ mod tests {
     use crate::wire::bounds::TEXTS_MAX;
 
     /// Returns the number of events of a server that says the same without end, and their last one.
-    fn of_flood(news: News) -> (usize, Event) {
+    fn of_flood(news: &News) -> (usize, Event) {
         let recorder = Arc::new(Recorder::default());
         let mut listener = Listener::new(recorder.clone(), Answers::new(recorder.clone(), &Cancel::default()));
         for _ in 0..2 * TEXTS_MAX {
@@ -202,7 +202,7 @@ mod tests {
         let id = |text: &str| text.parse().unwrap();
         let check = |news: News, what: &str| {
             let last = Event::Warning(format!("The server sent more {what} than Cutover shows; the rest is left out"));
-            assert_eq!(of_flood(news), (TEXTS_MAX + 1, last));
+            assert_eq!(of_flood(&news), (TEXTS_MAX + 1, last));
         };
         check(News::Warning("w".into()), "warnings");
         check(News::Removed(id("1")), "warnings");
@@ -211,8 +211,8 @@ mod tests {
         check(News::Returning { from: id("2"), to: id("1") }, "news");
         check(News::Check(CheckEvent::Passed { name: "health".into() }), "news");
         let failed = CheckEvent::Failed { name: "health".into(), attempt: 1, reason: "r".repeat(10_000) };
-        assert!(of_flood(News::Check(failed)).0 < TEXTS_BYTES_MAX / 10_000 + 3);
+        assert!(of_flood(&News::Check(failed)).0 < TEXTS_BYTES_MAX / 10_000 + 3);
         let line = HookEvent::Line { name: "exec".into(), text: "line".into() };
-        assert_eq!(of_flood(News::Hook(line)).0, 2 * TEXTS_MAX);
+        assert_eq!(of_flood(&News::Hook(line)).0, 2 * TEXTS_MAX);
     }
 }
