@@ -27,6 +27,9 @@ use crate::output::Output;
 use crate::run_log::RunLog;
 use crate::stdout;
 
+/// The next step after a connection that was lost while the server was at work.
+const SEE_LOG: &str = "`cutover log --follow` shows what the server does now. Then run the command again";
+
 /// A run that failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -210,7 +213,12 @@ impl From<Error> for Failure {
 
 impl From<DeployFailure> for Failure {
     fn from(failure: DeployFailure) -> Failure {
-        Failure { live: Some(failure.live), ..Failure::from(failure.error) }
+        let is_unknown = failure.live == LiveNow::Unknown;
+        let mut failed = Failure { live: Some(failure.live), ..Failure::from(failure.error) };
+        if let Some(hint) = failed.hint.as_mut().filter(|hint| is_unknown && *hint == RUN_AGAIN) {
+            SEE_LOG.clone_into(hint);
+        }
+        failed
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use engine::event::{Event, Observer};
 use engine::journal::{JournalEntry, JournalLine, RunHead, RunResult};
 use engine::news::News;
+use engine::release::Provenance;
 use engine::report::{RunSummary, RunsReport};
 
 use crate::args::LogArgs;
@@ -12,6 +13,7 @@ use crate::color::Palette;
 use crate::failure::{Failure, printable};
 use crate::output::Output;
 use crate::place::Place;
+use crate::releases::commit_text;
 use crate::report::Report;
 use crate::session::Session;
 use crate::stdout;
@@ -62,7 +64,12 @@ impl Observer for Lines {
 /// Returns a line of a journal for people. The end of a phase says nothing new.
 fn text_of(line: &JournalLine) -> Option<String> {
     let text = match &line.entry {
-        JournalEntry::Begun(RunHead { verb, provenance }) => format!("{verb} by {}", provenance.person()),
+        JournalEntry::Begun(RunHead { verb, provenance }) => {
+            let Provenance { commit, dirty, branch, .. } = provenance;
+            let commit = commit_text(commit.as_deref(), *dirty, branch.as_deref());
+            let of = commit.map_or(String::new(), |commit| format!(" of commit {commit}"));
+            format!("{verb}{of} by {}", provenance.person())
+        }
         JournalEntry::News(News::Ended(_)) => return None,
         JournalEntry::News(news) => news_line(news),
         JournalEntry::Ended(RunResult { error: Some(error), live, .. }) => {

@@ -94,9 +94,14 @@ fn row(release: &ReleaseReport) -> [String; 8] {
 
 /// Returns the commit of a release, with `-dirty` behind it if the deployed files differ from it, and its branch.
 pub(crate) fn commit(release: &ReleaseReport) -> Option<String> {
-    let dirty = if release.dirty == Some(true) { "-dirty" } else { "" };
-    let branch = release.branch.as_ref().map_or(String::new(), |branch| format!(" ({})", printable(branch)));
-    release.commit.as_deref().map(|commit| format!("{}{dirty}{branch}", Commit(commit)))
+    commit_text(release.commit.as_deref(), release.dirty, release.branch.as_deref())
+}
+
+/// As [`commit`], of its parts.
+pub(crate) fn commit_text(commit: Option<&str>, dirty: Option<bool>, branch: Option<&str>) -> Option<String> {
+    let dirty = if dirty == Some(true) { "-dirty" } else { "" };
+    let branch = branch.map_or(String::new(), |branch| format!(" ({})", printable(branch)));
+    commit.map(|commit| format!("{}{dirty}{branch}", Commit(commit)))
 }
 
 fn line(row: &[String; 8], widths: &[usize; 8]) -> String {
