@@ -1,4 +1,4 @@
-//! The notices for the webhook: what a run begins, and what came of it.
+//! The notices for the webhook: the start of a run, and its outcome.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,7 +18,7 @@ use crate::run_verb::RunVerb;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
 
-/// What came of a run, in the words of a notice.
+/// The outcome of a run, in the words of a notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Outcome {
     /// The release of the run.

@@ -24,7 +24,7 @@ pub(crate) trait Report: Serialize {
         None
     }
 
-    /// Returns what came of it, for the webhook.
+    /// Returns the outcome, for the webhook.
     fn outcome(&self) -> Option<Outcome> {
         None
     }
