@@ -142,7 +142,7 @@ fn a_rollback_away_from_a_release_that_was_edited_warns() {
     Edit::Replace.apply(&site.release(&two).join("wp/plugin.php"));
     let report = site.succeed(&["rollback"]);
     assert_eq!(site.live(), Some(one));
-    assert_warned(&report, &format!("Release {two} is not what was deployed"));
+    assert_warned(&report, &format!("Release {two} was changed on the server"));
     assert_warned(&report, &Edit::Replace.named());
 }
 

@@ -46,7 +46,7 @@ fn each_run_is_listed_with_who_what_and_result() {
     assert_eq!((&failed["previous"], &failed["live"]), (&json!("1"), &json!("1")));
     assert!(text(&failed["error"]).contains("The hook `migrate` (before_switch) failed"), "{failed}");
     // A run that is not there.
-    site.cutover(&["log", "99"]).failed(1, &["There is no journal of a run 99", "See `cutover log"]);
+    site.cutover(&["log", "99"]).failed(1, &["Run 99 has no journal", "See `cutover log"]);
 }
 
 #[test]

@@ -314,7 +314,7 @@ pub(crate) struct LogArgs {
     second: Option<String>,
     #[command(flatten)]
     pub(crate) target: TargetArg,
-    /// Show the newest run, and go on until it has ended
+    /// Show the named run, or the newest one, until it has ended
     #[arg(long)]
     pub(crate) follow: bool,
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use engine::Mask;
 use engine::check::{Check, CheckFrom, Probe};
 use engine::hook::{Command, Hook, HookPhase, OnError, Shell, When};
 use engine::procedure::Procedure;
@@ -15,11 +16,9 @@ use crate::mistake::{self, nearest};
 use crate::report::Report;
 use crate::run_verb::RunVerb;
 use crate::session::Session;
+use crate::table::Table;
 use crate::tally::Verbosity;
 use crate::uses::Uses;
-
-/// The text in the place of a secret.
-const MASK: &str = "***";
 
 pub(crate) fn run(session: &Session<'_>, args: &HooksArgs) -> Result<(), Failure> {
     match &args.verb {
@@ -107,10 +106,8 @@ impl HooksReport {
     fn new(procedure: &Procedure) -> HooksReport {
         let mut hooks: Vec<&Hook> = procedure.hooks.iter().collect();
         hooks.sort_by_key(|hook| hook.phase);
-        let masked = |text: &str| {
-            let mask = |text: String, secret: &String| text.replace(secret.as_str(), MASK);
-            procedure.secrets.iter().fold(text.to_owned(), mask)
-        };
+        let mask = Mask::new(&procedure.secrets);
+        let masked = |text: &str| mask.mask(text.to_owned());
         HooksReport {
             hooks: hooks.into_iter().map(|hook| HookReport::new(hook, masked)).collect(),
             checks: procedure.checks.iter().map(|check| CheckReport::new(check, masked)).collect(),
@@ -208,7 +205,7 @@ impl Report for HooksReport {
         // The checks come between a switch and the hooks that follow a success.
         let rows = before.drain(..).map(|(row, _)| row);
         let rows = rows.chain(self.checks.iter().map(check)).chain(after.into_iter().map(|(row, _)| row));
-        table(&rows.collect::<Vec<_>>(), palette)
+        Table::new(["PHASE", "NAME", "RUNS", "NOTES"]).rows(rows).text(palette)
     }
 }
 
@@ -217,19 +214,4 @@ fn cell(text: &str) -> String {
     let mut lines = text.trim().lines();
     let first = printable(lines.next().unwrap_or_default());
     if lines.next().is_some() { format!("{first} …") } else { first }
-}
-
-fn table(rows: &[[String; 4]], palette: Palette) -> String {
-    let heads = ["PHASE", "NAME", "RUNS", "NOTES"].map(str::to_owned);
-    let width = |column: usize| {
-        let cells = rows.iter().chain([&heads]).map(|row| row[column].chars().count());
-        cells.max().unwrap_or_default()
-    };
-    let widths: [usize; 4] = std::array::from_fn(width);
-    let line = |row: &[String; 4]| {
-        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        cells.join("  ").trim_end().to_owned()
-    };
-    let rows: String = rows.iter().map(|row| format!("{}\n", line(row))).collect();
-    format!("{}\n{rows}", palette.strong(line(&heads)))
 }

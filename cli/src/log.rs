@@ -17,6 +17,7 @@ use crate::releases::commit_text;
 use crate::report::Report;
 use crate::session::Session;
 use crate::stdout;
+use crate::table::{self, Style, Table};
 use crate::tally::{Verbosity, check_line, doing, going, hook_line};
 use crate::units::{Seconds, Time};
 use crate::uses::Uses;
@@ -105,22 +106,12 @@ impl Report for RunsReport {
         if self.runs.is_empty() {
             return "There are no runs\n".to_owned();
         }
-        let heads = ["RUN", "BEGAN", "TIME", "VERB", "WHO", "LIVE", "RESULT"].map(str::to_owned);
-        let rows: Vec<[String; 7]> = self.runs.iter().map(row).collect();
-        let all = || [&heads].into_iter().chain(&rows);
-        let widths: [usize; 6] =
-            std::array::from_fn(|column| all().map(|row| row[column].chars().count()).max().unwrap_or_default());
-        let line = |row: &[String; 7]| {
-            let cells = row.iter().zip(widths.iter().chain([&0]));
-            let cells: Vec<String> = cells.map(|(cell, &width)| format!("{cell:width$}")).collect();
-            cells.join("  ").trim_end().to_owned()
+        let style = |run: &RunSummary| -> Style {
+            if run.error.is_some() { |palette, line| palette.error(line).to_string() } else { table::plain }
         };
-        let mut text = format!("{}\n", palette.strong(line(&heads)));
-        for (row, run) in rows.iter().zip(&self.runs) {
-            let line = line(row);
-            text += &if run.error.is_some() { format!("{}\n", palette.error(line)) } else { format!("{line}\n") };
-        }
-        text
+        Table::new(["RUN", "BEGAN", "TIME", "VERB", "WHO", "LIVE", "RESULT"])
+            .styled_rows(self.runs.iter().map(|run| (row(run), style(run))))
+            .text(palette)
     }
 
     fn next(&self) -> Option<String> {

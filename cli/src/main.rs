@@ -66,6 +66,7 @@ mod failure;
 mod hint;
 mod report;
 mod stdout;
+mod table;
 mod units;
 
 use std::ffi::OsStr;

@@ -21,11 +21,10 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// Makes a mask of these texts. A text of several lines is masked line by line.
+    /// Makes a mask of these texts, of one line each.
     pub fn new(secrets: &[String]) -> Mask {
-        let lines = secrets.iter().flat_map(|secret| secret.lines());
-        let is_secret = |line: &&str| !line.trim().is_empty() && !MASKED.contains(*line);
-        let mut secrets: Vec<String> = lines.filter(is_secret).map(str::to_owned).collect();
+        let is_secret = |text: &&String| !text.trim().is_empty() && !MASKED.contains(text.as_str());
+        let mut secrets: Vec<String> = secrets.iter().filter(is_secret).cloned().collect();
         // A secret may contain another one.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         Mask { secrets }
@@ -82,9 +81,8 @@ mod tests {
 
     #[test]
     fn no_secret_is_shown_also_where_one_contains_another() {
-        let mask = Mask::new(&["pass".into(), "password1".into(), "two\nlines".into(), " ".into()]);
+        let mask = Mask::new(&["pass".into(), "password1".into(), " ".into()]);
         assert_eq!(mask.mask("a password1 and a pass".into()), "a *** and a ***");
-        assert_eq!(mask.mask("two or more lines".into()), "*** or more ***");
         assert_eq!(Mask::new(&[]).mask("plain".into()), "plain");
     }
 

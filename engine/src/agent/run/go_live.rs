@@ -57,7 +57,7 @@ impl Launch<'_> {
         if let Err(error) = trial::end(site, &order.release) {
             let reason = error.with_cause();
             let release = &order.release;
-            self.reporter.warn(format!("Release {release} is good, but its record could not be written: {reason}. Check the server's disk: the next run takes its hooks and checks for unfinished"));
+            self.reporter.warn(format!("Release {release} is good, but its record could not be written: {reason}. Check the server's disk: the next run treats the release as failed, unless it can write the record"));
         }
         let phases: &[HookPhase] = match order.is_rollback {
             true => &[HookPhase::AfterRollback, HookPhase::AfterDeploy],
@@ -182,7 +182,9 @@ impl Launch<'_> {
             (None, Some(deadline)) => Err(HookError::NotConfirmed { seconds: deadline.seconds() }.into()),
             // Nobody is left who could check it. It stays, as no check has failed.
             (None, None) => {
-                self.reporter.warn("The client has gone before its checks were done".to_owned());
+                self.reporter.warn(
+                    "The client went away before its checks were done: the release stays live without them".to_owned(),
+                );
                 Ok(())
             }
         }
