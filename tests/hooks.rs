@@ -382,7 +382,7 @@ fn a_run_whose_first_news_is_of_a_hook_is_in_the_log() {
     assert_eq!(verbs, ["hooks run", "deploy"]);
     let journal = site.command(&["log", &runs[1]["run"].to_string()]).output().unwrap();
     let first = String::from_utf8(journal.stdout).unwrap().lines().next().unwrap().to_owned();
-    assert_eq!(serde_json::from_str::<serde_json::Value>(&first).unwrap()["begun"]["verb"], "deploy");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&first).unwrap()["verb"], "deploy");
 }
 
 #[test]

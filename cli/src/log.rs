@@ -7,9 +7,11 @@ use engine::journal::{JournalEntry, JournalLine, RunHead, RunResult};
 use engine::news::News;
 use engine::release::Provenance;
 use engine::report::{RunSummary, RunsReport};
+use serde_json::json;
 
 use crate::args::LogArgs;
 use crate::color::Palette;
+use crate::events;
 use crate::failure::{Failure, printable};
 use crate::output::Output;
 use crate::place::Place;
@@ -18,7 +20,7 @@ use crate::report::Report;
 use crate::session::Session;
 use crate::stdout;
 use crate::table::{self, Style, Table};
-use crate::tally::{Verbosity, check_line, doing, going, hook_line};
+use crate::tally::{Verbosity, line_of};
 use crate::units::{Seconds, Time};
 use crate::uses::Uses;
 use crate::words;
@@ -48,18 +50,28 @@ impl Observer for Lines {
     fn observe(&self, event: Event) {
         let Event::JournalLine(line) = event else { return self.inner.observe(event) };
         let text = match serde_json::from_str::<JournalLine>(&line) {
-            Ok(_) if self.is_json => Some(line),
+            Ok(parsed) if self.is_json => object_of(parsed),
             Ok(parsed) => text_of(&parsed),
             // A full disk cut it off, or another version wrote it.
             Err(_) if line.is_empty() => None,
-            Err(_) if self.is_json => Some(serde_json::json!({ "unreadable": line }).to_string()),
-            Err(_) => Some("(a line that cannot be read: it was cut off)".to_owned()),
+            Err(_) if self.is_json => Some(format!("{}\n", json!({ "event": "unreadable", "text": line }))),
+            Err(_) => Some("(a line that cannot be read: it was cut off)\n".to_owned()),
         };
         if let Some(text) = text {
             // A reader that has gone away has read enough.
-            stdout::write(&format!("{text}\n")).unwrap_or_default();
+            stdout::write(&text).unwrap_or_default();
         }
     }
+}
+
+/// Returns a line of a journal as a line of `--events`.
+fn object_of(JournalLine { at, entry }: JournalLine) -> Option<String> {
+    let (event, fields) = match entry {
+        JournalEntry::Begun(head) => ("run_began", json!(head)),
+        JournalEntry::News(news) => events::fields(&news.into())?,
+        JournalEntry::Ended(result) => ("run_ended", json!(result)),
+    };
+    Some(events::line_at(event, at, &fields.to_string()))
 }
 
 /// Returns a line of a journal for people. The end of a phase says nothing new.
@@ -72,31 +84,18 @@ fn text_of(line: &JournalLine) -> Option<String> {
             format!("{verb}{of} by {}", provenance.person())
         }
         JournalEntry::News(News::Ended(_)) => return None,
-        JournalEntry::News(news) => news_line(news),
+        JournalEntry::News(News::Warning(text)) => format!("Warning: {text}"),
+        JournalEntry::News(news) => line_of(&news.clone().into()),
         JournalEntry::Ended(RunResult { error: Some(error), live, .. }) => {
             format!("Failed: {error}; {}", live_text(live.as_ref()))
         }
         JournalEntry::Ended(RunResult { live, .. }) => format!("Done; {}", live_text(live.as_ref())),
     };
-    Some(format!("{}  {}", Time(line.at.second()), printable(&text)))
+    Some(format!("{}  {}\n", Time(line.at.second()), printable(&text)))
 }
 
 fn live_text(live: Option<&engine::release::ReleaseId>) -> String {
     live.map_or("nothing is live".to_owned(), |live| format!("release {live} is live"))
-}
-
-fn news_line(news: &News) -> String {
-    match news {
-        News::Began(phase) | News::Ended(phase) => doing(*phase).to_owned(),
-        News::Warning(text) => format!("Warning: {text}"),
-        News::LockWait(holder) => format!("Waiting for the lock of {holder}"),
-        News::Removed(release) => format!("Removed release {release}"),
-        News::Live(release) => format!("Release {release} is live"),
-        News::Hook(event) => hook_line(event),
-        News::Check(event) => check_line(event),
-        News::GoingBack(ends) => going(ends),
-        News::Returning { from, to } => format!("Release {from} failed: switching back to release {to}"),
-    }
 }
 
 impl Report for RunsReport {

@@ -73,7 +73,7 @@ impl Notices {
     }
 
     fn tell(&self, event: &'static str, fields: Value) {
-        let at = now();
+        let at = now().to_string();
         let mut body = self.run.clone();
         let seconds = (self.began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
         body.insert("seconds".into(), json!(seconds));

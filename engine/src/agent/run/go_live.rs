@@ -14,7 +14,7 @@ use std::time::Instant;
 use crate::error::{Error, HookError};
 use crate::event::Phase;
 use crate::hook::{Hook, HookPhase, OnError};
-use crate::release::ReleaseId;
+use crate::release::{ReleaseId, Trial};
 use crate::wire::message::{Hello, Request};
 
 use super::attendance::Attendance;
@@ -28,6 +28,29 @@ use crate::agent::reporter::Reporter;
 use crate::agent::site::Site;
 use crate::agent::site::marks;
 use crate::agent::site::switch::{self, Step, Switch, SwitchOutcome};
+
+impl GoLive {
+    /// Switches to the release, and tells it. Fails without a switch if the client has gone.
+    pub(crate) fn switch(
+        &self,
+        reporter: &dyn Reporter,
+        hello: &Hello,
+        site: &mut Site,
+        trial: Option<&Trial>,
+    ) -> Result<SwitchOutcome, Error> {
+        let GoLive { release, back, .. } = self;
+        reporter.begin_switch(release)?;
+        reporter.began(Phase::Switch);
+        let step = back.as_ref().map_or(Step::Forward, |reason| Step::Back { reason });
+        let (verb, provenance) = (hello.request.verb(), &hello.provenance);
+        let Site { lock, layout, releases } = site;
+        let switch = Switch { id: release, step, verb, provenance, trial };
+        let switched = switch::switch(layout, lock, releases, switch)?;
+        reporter.live(release);
+        reporter.ended(Phase::Switch);
+        Ok(switched)
+    }
+}
 
 /// A release on its way to be live.
 pub(super) struct Launch<'a> {
@@ -141,22 +164,12 @@ impl Launch<'_> {
 
     /// Switches. If a confirmation is needed, its time begins before.
     fn switch(&self, site: &mut Site, order: &GoLive, scene: &Scene) -> Result<(RunnerEnd, Option<Deadline>), Error> {
-        let GoLive { release, back, .. } = order;
-        self.reporter.begin_switch(release)?;
-        self.reporter.began(Phase::Switch);
         let began = Instant::now();
         // A rollback is not confirmed: it goes to a release that was good.
         let time = self.hello.procedure.confirm.filter(|_| !order.is_rollback);
         let deadline = time.map(Deadline::begin);
-        let trial = trial::of(&self.hello.procedure, scene, back.is_some(), deadline);
-        let step = back.as_ref().map_or(Step::Forward, |reason| Step::Back { reason });
-        let (verb, provenance) = (self.hello.request.verb(), &self.hello.provenance);
-        let Site { lock, layout, releases } = site;
-        let switch = Switch { id: release, step, verb, provenance, trial: trial.as_ref() };
-        let switched = switch::switch(layout, lock, releases, switch)?;
-        self.reporter.live(release);
-        self.reporter.ended(Phase::Switch);
-        let SwitchOutcome { previous, warnings } = switched;
+        let trial = trial::of(&self.hello.procedure, scene, order.back.is_some(), deadline);
+        let SwitchOutcome { previous, warnings } = order.switch(self.reporter, self.hello, site, trial.as_ref())?;
         let switch_seconds = began.elapsed().as_secs_f32();
         Ok((RunnerEnd { switch_seconds, previous, warnings, failure: None }, deadline))
     }
