@@ -174,3 +174,41 @@ fn a_verb_that_asks_needs_no_variables_of_hooks_checks_and_notices() {
     assert!(cutover(&directory, &["status"]).status.success());
     refused(&directory, &["diff"], &refusal.replace("line 3", "line 2"));
 }
+
+#[test]
+fn no_error_no_list_and_no_event_shows_a_value_that_is_named_a_secret() {
+    let place = tempfile::tempdir().unwrap();
+    let config = r#"
+        host = "${SECRET_HOST}"
+        deploy_path = "/srv/shop"
+        secrets = ["SECRET_HOST", "WORD", "LONGER"]
+        [[hooks]]
+        name = "notify"
+        phase = "after_deploy"
+        run = "curl https://chat.example.com/pass1word"
+        cwd = "/srv/pass1word"
+        env = { TOKEN = "${LONGER}" }
+    "#;
+    fs::write(place.path().join("cutover.toml"), config).unwrap();
+    fs::write(place.path().join("index.html"), "one").unwrap();
+    let run = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+        command.current_dir(place.path()).args(words).args(["--state-dir", "state"]);
+        // The one is the beginning of the other, and comes first in the config.
+        command.env("SECRET_HOST", "s3cret.invalid").env("WORD", "pass1").env("LONGER", "pass1word");
+        let output = command.output().unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(!said.contains("s3cret") && !said.contains("word"), "{words:?}: {said}");
+        said
+    };
+    assert!(run(&["hooks", "list"]).contains("curl https://chat.example.com/***\n"));
+    assert!(run(&["hooks", "list", "--json"]).contains("\"cwd\":\"/srv/***\""));
+    for form in [None, Some("--json"), Some("--events"), Some("-v")] {
+        for verb in ["status", "deploy", "exec"] {
+            let words: Vec<&str> = [verb].into_iter().chain(form).collect();
+            let words = if verb == "exec" { [&words[..], &["--", "true"]].concat() } else { words };
+            let said = run(&words);
+            assert!(said.contains("***") || said.contains("--target"), "{words:?}: {said}");
+        }
+    }
+}

@@ -64,6 +64,36 @@ fn fill(site: &Site) {
     }
 }
 
+#[test]
+fn a_deploy_whose_hook_fills_the_disk_leaves_the_old_release_live_and_a_way_back() {
+    let _turn = Turn::to_remount();
+    let mut site = Site::new();
+    let (disk, mounted) = (site.path("disk"), site.path("mounted"));
+    let Some(()) = Mount::make_disk(Kind::Ext4, &disk) else { return };
+    let Some(_mounted) = Mount::disk(&mounted, Kind::Ext4, &disk) else { return };
+    site.move_to(&site.path("mounted/site"));
+    for version in ["one", "two"] {
+        site.write("version", version);
+        site.deploy(&[]);
+    }
+    let live = site.live().unwrap();
+    let filler = site.path("mounted/filler").display().to_string();
+    let write = |size: &str| format!("dd if=/dev/zero bs={size} >> {filler} 2>/dev/null");
+    let run = ["1M", "4096", "512", "1"].map(write).join("; ") + "; sync; true";
+    site.configure(&format!("[[hooks]]\nname = 'fill'\nphase = 'before_switch'\nrun = '{run}'\n"));
+    site.write("version", "three");
+    // The record of a release says where a rollback from it goes: without it, the release does not go live.
+    site.refused(&["deploy"], 1, &["/record`", "No space left on device", "Hint: Free some space", &live]);
+    assert_eq!(site.live(), Some(live));
+    site.configure("");
+    site.succeed(&["rollback"]);
+    assert_eq!(fs::read_to_string(site.current("version")).unwrap(), "one");
+    fs::remove_file(filler).unwrap();
+    site.deploy_and_compare(&[]);
+    site.succeed(&["rollback"]);
+    assert_eq!(fs::read_to_string(site.current("version")).unwrap(), "one");
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Verb {
     Rollback,

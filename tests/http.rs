@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use engine::Mask;
 use engine::cancel::Cancel;
 use engine::check::{Check, CheckFrom, HttpProbe, Probe};
 use engine::error::Error;
@@ -27,6 +28,7 @@ fn check(probe: &HttpProbe, expected: Result<(), &str>) {
             http: &http,
             cancel: &Cancel::default(),
             run_command: &|_| panic!("it has no command"),
+            mask: &Mask::default(),
             on_failed_try: &|_| {},
         };
         let found = prober.run(&check).map_err(|error| match error {

@@ -5,7 +5,7 @@ use engine::report::CleanupReport;
 
 use crate::args::CleanupArgs;
 use crate::color::Palette;
-use crate::failure::{Failure, printable};
+use crate::failure::Failure;
 use crate::report::{Block, Report};
 use crate::run_verb::RunVerb;
 use crate::session::Session;
@@ -35,7 +35,7 @@ impl Report for CleanupReport {
         }
         for kept in &self.kept {
             let reason = if kept.reason == "grace" { "within its grace" } else { &kept.reason };
-            block.line("kept", format!("{} ({})", kept.id, printable(reason)));
+            block.line("kept", format!("{} ({reason})", kept.id));
         }
         format!("{}\n{}", palette.strong(headline), block.text())
     }

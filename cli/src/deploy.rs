@@ -6,7 +6,7 @@ use engine::report::{self, ChangesReport, DeployReport, DeployState, MakingRepor
 
 use crate::args::DeployArgs;
 use crate::color::Palette;
-use crate::failure::{Failure, printable};
+use crate::failure::Failure;
 use crate::notice::Outcome;
 use crate::report::{Block, Report, changes};
 use crate::run_verb::RunVerb;
@@ -54,7 +54,7 @@ impl Report for DeployReport {
 
     fn text(&self, palette: Palette, is_verbose: bool) -> String {
         let no_reuse = self.making.not_reused.as_ref().filter(|_| is_verbose);
-        let no_reuse = no_reuse.map(|why| format!("none, so this release was made in full. {}", printable(why)));
+        let no_reuse = no_reuse.map(|why| format!("none, so this release was made in full. {why}"));
         let ChangesReport { files_new, files_changed, files_removed } = self.changes;
         let mut block = Block::default();
         block
@@ -146,15 +146,15 @@ fn copies(making: &MakingReport) -> Option<String> {
 /// Names the first of the carried files. Their number is among the copies.
 fn carried(making: &MakingReport) -> Option<String> {
     let all = making.copied.get("carry_over").copied().unwrap_or_default();
-    let named: Vec<String> = making.carried.iter().map(|path| printable(path)).collect();
+    let named = &making.carried;
     let more = if all > named.len() as u64 { ", …" } else { "" };
     (!named.is_empty()).then(|| format!("{}{more}", named.join(", ")))
 }
 
 fn seeded(making: &MakingReport) -> Option<String> {
     let filled = making.seeded.iter().map(|seeded| match seeded.files {
-        0 => format!("{} (made empty)", printable(&seeded.path)),
-        files => format!("{} ({} of the release)", printable(&seeded.path), Counted(files, "file")),
+        0 => format!("{} (made empty)", seeded.path),
+        files => format!("{} ({} of the release)", seeded.path, Counted(files, "file")),
     });
     let filled: Vec<String> = filled.collect();
     (!filled.is_empty()).then(|| filled.join(", "))
@@ -167,8 +167,7 @@ fn removals(report: &DeployReport) -> Option<String> {
 
 /// Returns the hooks that a deploy would run.
 fn hooks(report: &DeployReport) -> Option<String> {
-    let names: Vec<String> = report.hooks.iter().map(|name| printable(name)).collect();
-    (!names.is_empty()).then(|| names.join(", "))
+    (!report.hooks.is_empty()).then(|| report.hooks.join(", "))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use engine::report::{Change, ChangedPath, DiffReport};
 
 use crate::args::DiffArgs;
 use crate::color::Palette;
-use crate::failure::Failure;
+use crate::failure::{Failure, one_line};
 use crate::place::Place;
 use crate::report::{Report, changes};
 use crate::session::Session;
@@ -40,13 +40,13 @@ impl Report for DiffReport {
             text += &format!("… and {} more\n", Counted(self.paths_left_out, "path"));
         }
         let counts = changes(self.files_new, self.files_changed, self.files_removed);
-        text += &format!("{counts} (from {} to {})\n", self.before, self.after);
+        text += &format!("{counts} (from {} to {})\n", one_line(&self.before), one_line(&self.after));
         text
     }
 }
 
 fn line(path: &ChangedPath, palette: Palette) -> String {
-    let name = &path.path;
+    let name = one_line(&path.path);
     match path.change {
         Change::New => format!("{}\n", palette.new_path(format!("+ {name}"))),
         Change::Removed => format!("{}\n", palette.removed_path(format!("- {name}"))),

@@ -14,6 +14,7 @@ use engine::moment::Moment;
 use engine::threads;
 use serde_json::{Value, json};
 
+use crate::json;
 use crate::secrets::Secrets;
 
 /// The time between two lines of progress of one phase.
@@ -195,7 +196,8 @@ pub(crate) fn line(event: &str, object: &str) -> String {
 
 /// As [`line`], of an event at this time.
 pub(crate) fn line_at(event: &str, at: Moment, object: &str) -> String {
-    let fields = object.trim().trim_start_matches('{');
+    let object = json::on_one_line(object.trim());
+    let fields = object.trim_start_matches('{');
     let comma = if fields.starts_with('}') { "" } else { "," };
     format!("{{\"event\":\"{event}\",\"at\":{at}{comma}{fields}\n")
 }

@@ -23,8 +23,10 @@ use serde_json::json;
 use crate::color::Palette;
 use crate::events;
 use crate::hint::{self, RUN_AGAIN};
+use crate::json;
 use crate::output::Output;
 use crate::run_log::RunLog;
+use crate::secrets::Secrets;
 use crate::stdout;
 
 /// The next step after a connection that was lost while the server was at work.
@@ -152,10 +154,21 @@ impl Failure {
     pub(crate) fn print_object(&self, output: Output) {
         let text = match output {
             Output::Text => return,
-            Output::Object => format!("{}\n", self.object()),
+            Output::Object => format!("{}\n", json::on_one_line(&self.object().to_string())),
             Output::Events => events::line("failed", &self.object().to_string()),
         };
         drop(stdout::write(&text));
+    }
+
+    /// Returns the failure without secrets.
+    pub(crate) fn masked(self, secrets: &Secrets) -> Failure {
+        let masked = |text| secrets.mask_text(text);
+        Failure {
+            message: masked(self.message),
+            causes: self.causes.into_iter().map(masked).collect(),
+            hint: self.hint.map(masked),
+            ..self
+        }
     }
 
     fn text(&self, style: &FailureStyle) -> String {
@@ -310,6 +323,11 @@ pub(crate) fn printable(text: &str) -> String {
     lines.join("\n  ")
 }
 
+/// Escapes a text in the same way for a place that has one line, such as a cell of a table: a line break is escaped too.
+pub(crate) fn one_line(text: &str) -> String {
+    Shown(text.as_bytes()).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use engine::error::LoginRemedy;
@@ -443,5 +461,6 @@ mod tests {
     #[test]
     fn text_of_others_cannot_forge_a_line() {
         assert_eq!(printable("sh: no\x1b[2J\r\nError: all well"), "sh: no\\u{1b}[2J\n  Error: all well");
+        assert_eq!(one_line("no\nError: all \u{202e}well"), "no\\nError: all \\u{202e}well");
     }
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use engine::Mask;
 use engine::check::{Check, CheckFrom, Probe};
 use engine::hook::{Command, Hook, HookPhase, OnError, Shell, When};
 use engine::procedure::Procedure;
@@ -11,10 +10,11 @@ use serde::Serialize;
 
 use crate::args::{HooksArgs, HooksVerb, PlaceArgs, RunHookArgs};
 use crate::color::Palette;
-use crate::failure::{Failure, printable};
+use crate::failure::{Failure, one_line};
 use crate::mistake::{self, nearest};
 use crate::report::Report;
 use crate::run_verb::RunVerb;
+use crate::secrets::Secrets;
 use crate::session::Session;
 use crate::table::Table;
 use crate::tally::Verbosity;
@@ -56,11 +56,12 @@ fn unknown(name: &str, hooks: &[Hook]) -> Failure {
         (None, []) => "The config has no hooks".to_owned(),
         (None, _) => format!("The hooks are {}", mistake::list(names())),
     };
-    Failure::usage(format!("There is no hook `{}`", printable(name))).hint(hint)
+    Failure::usage(format!("There is no hook `{}`", one_line(name))).hint(hint)
 }
 
 fn list(session: &Session<'_>, args: &PlaceArgs) -> Result<(), Failure> {
-    session.print(&HooksReport::new(&session.settings(&args.place()?, Uses::Everything)?.procedure))
+    let settings = session.settings(&args.place()?, Uses::Everything)?;
+    session.print(&HooksReport::new(&settings.procedure, &settings.secrets()))
 }
 
 /// The hooks and checks of a stage.
@@ -103,11 +104,10 @@ struct CheckReport {
 }
 
 impl HooksReport {
-    fn new(procedure: &Procedure) -> HooksReport {
+    fn new(procedure: &Procedure, secrets: &Secrets) -> HooksReport {
         let mut hooks: Vec<&Hook> = procedure.hooks.iter().collect();
         hooks.sort_by_key(|hook| hook.phase);
-        let mask = Mask::new(&procedure.secrets);
-        let masked = |text: &str| mask.mask(text.to_owned());
+        let masked = |text: &str| secrets.mask_text(text.to_owned());
         HooksReport {
             hooks: hooks.into_iter().map(|hook| HookReport::new(hook, masked)).collect(),
             checks: procedure.checks.iter().map(|check| CheckReport::new(check, masked)).collect(),
@@ -126,7 +126,7 @@ impl HookReport {
             timeout: timeout.as_ref().map(Duration::as_secs),
             halt_on_error: hook.halt_on_error,
             on_error: hook.on_error,
-            cwd: cwd.clone(),
+            cwd: cwd.as_deref().map(&masked),
             env: env.keys().cloned().collect(),
             shell: match shell {
                 Shell::Plain => "plain".to_owned(),
@@ -212,6 +212,6 @@ impl Report for HooksReport {
 /// Returns the first line of a text, without anything that could move the cursor.
 fn cell(text: &str) -> String {
     let mut lines = text.trim().lines();
-    let first = printable(lines.next().unwrap_or_default());
+    let first = one_line(lines.next().unwrap_or_default());
     if lines.next().is_some() { format!("{first} …") } else { first }
 }

@@ -4,7 +4,7 @@ use engine::report::{AcquireReport, LockReport, UnlockReport};
 
 use crate::args::{AcquireArgs, LockArgs, LockVerb, PlaceArgs, UnlockArgs};
 use crate::color::Palette;
-use crate::failure::{Failure, printable};
+use crate::failure::{Failure, one_line};
 use crate::report::{Block, Report};
 use crate::session::Session;
 use crate::tally::Verbosity;
@@ -44,10 +44,8 @@ impl Report for LockReport {
             (None, None) => "is not locked",
         };
         let mut block = Block::default();
-        block
-            .line_if("by", self.manual_lock.as_ref().map(|held| printable(&held.to_string())))
-            .line_if("at work", self.lock.as_ref().map(|holder| printable(&holder.to_string())));
-        format!("{} {headline}\n{}", palette.strong(&self.deploy_path), block.text())
+        block.line_if("by", self.manual_lock.as_ref()).line_if("at work", self.lock.as_ref());
+        format!("{} {headline}\n{}", palette.strong(one_line(&self.deploy_path)), block.text())
     }
 }
 
@@ -55,8 +53,8 @@ impl Report for AcquireReport {
     const ANSWERS: bool = false;
 
     fn text(&self, palette: Palette, _: bool) -> String {
-        let message = printable(&self.manual_lock.message);
-        format!("{} is locked: {message}\n", palette.strong(&self.deploy_path))
+        let message = one_line(&self.manual_lock.message);
+        format!("{} is locked: {message}\n", palette.strong(one_line(&self.deploy_path)))
     }
 
     fn next(&self) -> Option<String> {
@@ -68,9 +66,9 @@ impl Report for UnlockReport {
     const ANSWERS: bool = false;
 
     fn text(&self, palette: Palette, _: bool) -> String {
-        let path = palette.strong(&self.deploy_path);
+        let path = palette.strong(one_line(&self.deploy_path));
         match &self.removed {
-            Some(removed) => format!("{path} is unlocked; it was locked by {}\n", printable(&removed.to_string())),
+            Some(removed) => format!("{path} is unlocked; it was locked by {}\n", one_line(&removed.to_string())),
             None => format!("{path} was not locked\n"),
         }
     }

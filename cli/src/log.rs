@@ -12,7 +12,8 @@ use serde_json::json;
 use crate::args::LogArgs;
 use crate::color::Palette;
 use crate::events;
-use crate::failure::{Failure, printable};
+use crate::failure::{Failure, one_line, printable};
+use crate::json;
 use crate::output::Output;
 use crate::place::Place;
 use crate::releases::commit_text;
@@ -54,7 +55,9 @@ impl Observer for Lines {
             Ok(parsed) => text_of(&parsed),
             // A full disk cut it off, or another version wrote it.
             Err(_) if line.is_empty() => None,
-            Err(_) if self.is_json => Some(format!("{}\n", json!({ "event": "unreadable", "text": line }))),
+            Err(_) if self.is_json => {
+                Some(format!("{}\n", json::on_one_line(&json!({ "event": "unreadable", "text": line }).to_string())))
+            }
             Err(_) => Some("(a line that cannot be read: it was cut off)\n".to_owned()),
         };
         if let Some(text) = text {
@@ -132,15 +135,15 @@ fn row(run: &RunSummary) -> [String; 7] {
     let result = match (run.ended, &run.error) {
         (None, _) => "no end".to_owned(),
         (Some(_), None) => "done".to_owned(),
-        (Some(_), Some(error)) => printable(error),
+        (Some(_), Some(error)) => one_line(error),
     };
     let seconds = run.ended.map(|ended| Seconds(ended.seconds_since(run.began)).to_string());
     [
         run.run.to_string(),
         Time(run.began.second()).to_string(),
         seconds.unwrap_or_default(),
-        printable(&run.verb),
-        printable(&run.who),
+        one_line(&run.verb),
+        one_line(&run.who),
         changes,
         result,
     ]

@@ -32,6 +32,7 @@ mod words;
 mod events;
 mod interrupt;
 mod job;
+mod json;
 mod notice;
 mod output;
 mod program;

@@ -1,6 +1,7 @@
 //! The notices for the webhook: the start of a run, and its outcome.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use engine::cancel::Cancel;
@@ -35,6 +36,10 @@ pub(crate) struct Outcome {
     pub(crate) live: LiveNow,
 }
 
+/// The switches back that are told. A run has two: of the release before it, which nobody confirmed, and of its own. A
+/// server may claim any number.
+const RETURNS_MAX: usize = 2;
+
 /// Tells the webhook of a run.
 pub(crate) struct Notices {
     messenger: Messenger,
@@ -43,6 +48,8 @@ pub(crate) struct Notices {
     /// The fields that all notices have.
     run: Map<String, Value>,
     secrets: Secrets,
+    /// The switches back so far.
+    returns: AtomicUsize,
 }
 
 impl Notices {
@@ -55,6 +62,7 @@ impl Notices {
             began: Instant::now(),
             run: run(verb, settings),
             secrets: settings.secrets(),
+            returns: AtomicUsize::new(0),
         };
         notices.tell("start", json!({}));
         Some(Arc::new(notices))
@@ -91,7 +99,9 @@ impl Notices {
 /// Tells of a release that failed after its switch at the moment of the switch back.
 impl Observer for Notices {
     fn observe(&self, event: Event) {
-        if let Event::Returning { from, to } = event {
+        if let Event::Returning { from, to } = event
+            && self.returns.fetch_add(1, Ordering::Relaxed) < RETURNS_MAX
+        {
             self.tell("rollback", json!({ "release": to, "previous": from }));
         }
     }

@@ -6,7 +6,7 @@ use engine::report::PinReport;
 
 use crate::args::{PinArgs, ReleaseArgs};
 use crate::color::Palette;
-use crate::failure::{Failure, printable};
+use crate::failure::{Failure, one_line};
 use crate::place::Place;
 use crate::report::Report;
 use crate::session::Session;
@@ -46,7 +46,7 @@ impl Report for PinReport {
 /// Describes a pin: `pinned until 2026-12-31: the year-end report`.
 pub(crate) fn pinned(pin: &Pin) -> String {
     let until = pin.until.map_or(String::new(), |day| format!(" until {day}"));
-    let note = pin.note.as_ref().map_or(String::new(), |note| format!(": {}", printable(note)));
+    let note = pin.note.as_ref().map_or(String::new(), |note| format!(": {}", one_line(note)));
     format!("pinned{until}{note}")
 }
 

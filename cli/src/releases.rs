@@ -4,7 +4,7 @@ use engine::report::{ReleaseReport, ReleaseState, ReleasesReport};
 
 use crate::args::ReleasesArgs;
 use crate::color::Palette;
-use crate::failure::{Failure, printable};
+use crate::failure::{Failure, one_line};
 use crate::pin::pinned;
 use crate::report::Report;
 use crate::session::Session;
@@ -29,14 +29,14 @@ impl Report for ReleasesReport {
         };
         for release in &self.releases {
             if let Some(bad) = &release.bad {
-                text += &format!("{} is bad: {} (by {})\n", release.id, printable(&bad.reason), printable(&bad.by));
+                text += &format!("{} is bad: {} (by {})\n", release.id, one_line(&bad.reason), one_line(&bad.by));
             }
             if let Some(pin) = &release.pinned {
-                text += &format!("{} is {} (by {})\n", release.id, pinned(pin), printable(&pin.by));
+                text += &format!("{} is {} (by {})\n", release.id, pinned(pin), one_line(&pin.by));
             }
         }
         for name in &self.foreign {
-            text += &format!("`releases/{}` was not made by Cutover and is left alone\n", printable(name));
+            text += &format!("`releases/{}` was not made by Cutover and is left alone\n", one_line(name));
         }
         text
     }
@@ -84,7 +84,7 @@ fn row(release: &ReleaseReport) -> [String; 8] {
         Count(release.files).to_string(),
         Bytes(release.bytes).to_string(),
         Bytes(release.own_bytes).to_string(),
-        printable(&release.who),
+        one_line(&release.who),
     ]
 }
 
@@ -96,7 +96,7 @@ pub(crate) fn commit(release: &ReleaseReport) -> Option<String> {
 /// As [`commit`], of its parts.
 pub(crate) fn commit_text(commit: Option<&str>, dirty: Option<bool>, branch: Option<&str>) -> Option<String> {
     let dirty = if dirty == Some(true) { "-dirty" } else { "" };
-    let branch = branch.map_or(String::new(), |branch| format!(" ({})", printable(branch)));
+    let branch = branch.map_or(String::new(), |branch| format!(" ({})", one_line(branch)));
     commit.map(|commit| format!("{}{dirty}{branch}", Commit(commit)))
 }
 

@@ -6,7 +6,8 @@ use engine::error::Kind;
 use serde::Serialize;
 
 use crate::color::Palette;
-use crate::failure::Failure;
+use crate::failure::{Failure, one_line};
+use crate::json;
 use crate::notice::Outcome;
 use crate::stdout;
 use crate::units::Count;
@@ -51,7 +52,7 @@ pub(crate) fn logged_object(report: &impl Report, log: Option<&Path>) -> Result<
 /// Returns the object of `--json`, on one line.
 pub(crate) fn object(report: &impl Serialize) -> Result<String, Failure> {
     match serde_json::to_string(report) {
-        Ok(object) => Ok(object + "\n"),
+        Ok(object) => Ok(json::on_one_line(&object) + "\n"),
         Err(error) => {
             Err(Failure { kind: Kind::Bug, ..Failure::usage("The result cannot be written as JSON").because(&error) })
         }
@@ -71,7 +72,8 @@ pub(crate) fn changes(new: u64, changed: u64, removed: u64) -> String {
     format!("{} new, {} changed, {} removed", Count(new), Count(changed), Count(removed))
 }
 
-/// Aligned lines of a label and a text, for the block below a headline.
+/// Aligned lines of a label and a text, for the block below a headline. A text stays on its line, whatever a server put
+/// into it.
 #[derive(Default)]
 pub(crate) struct Block(Vec<(&'static str, String)>);
 
@@ -79,7 +81,7 @@ impl Block {
     /// Adds a line.
     #[expect(clippy::needless_pass_by_value, reason = "callers make the text in place")]
     pub(crate) fn line(&mut self, label: &'static str, text: impl ToString) -> &mut Block {
-        self.0.push((label, text.to_string()));
+        self.0.push((label, one_line(&text.to_string())));
         self
     }
 
@@ -96,5 +98,167 @@ impl Block {
         let width = self.0.iter().map(|(label, _)| label.len()).max().unwrap_or_default();
         let lines = self.0.iter().map(|(label, text)| format!("  {label:width$}  {text}\n"));
         lines.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::path::is_unprintable;
+    use engine::report::{
+        AcquireReport, ChangesReport, CleanupReport, DiffReport, LockReport, MakingReport, PinReport, ReleasesReport,
+        RunsReport, SetupReport, SharedListReport, SharedWriteReport, StatusReport, TrafficReport, TreeReport,
+        UnlockReport,
+    };
+    use engine::report::{Change, ChangedPath, DeployReport, DeployState, Seconds};
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Clears the screen, sets a title, and begins a line of ours and one beside it.
+    const EVIL: &str = "x\x1b[2J\u{9b}2J\x1b]0;t\x07\r\nRelease 9 is live\n  check  as deployed\u{202e}\u{2028}";
+
+    /// Puts the evil text into each text of a value that may have it.
+    fn spoil<T: DeserializeOwned>(value: &Value) -> Value {
+        let mut spoiled = value.clone();
+        for path in texts(value, "") {
+            let before = std::mem::replace(spoiled.pointer_mut(&path).unwrap(), EVIL.into());
+            if serde_json::from_value::<T>(spoiled.clone()).is_err() {
+                *spoiled.pointer_mut(&path).unwrap() = before;
+            }
+        }
+        spoiled
+    }
+
+    /// Returns the places of all texts.
+    fn texts(value: &Value, at: &str) -> Vec<String> {
+        match value {
+            Value::String(_) => vec![at.to_owned()],
+            Value::Array(values) => {
+                values.iter().enumerate().flat_map(|(index, value)| texts(value, &format!("{at}/{index}"))).collect()
+            }
+            Value::Object(fields) => {
+                fields.iter().flat_map(|(name, value)| texts(value, &format!("{at}/{name}"))).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn check_texts(plain: &impl Report, evil: &impl Report) {
+        let plain = plain.text(Palette::plain(), true);
+        let evil = evil.text(Palette::plain(), true);
+        let unprintable = evil.chars().find(|&character| is_unprintable(character) && character != '\n');
+        assert_eq!(unprintable, None, "{evil}");
+        assert_eq!(evil.lines().count(), plain.lines().count(), "{evil}");
+    }
+
+    fn check<T: Report + DeserializeOwned>(value: &Value) {
+        let plain: T = serde_json::from_value(value.clone()).unwrap();
+        let spoiled = spoil::<T>(value);
+        assert_ne!(spoiled, *value);
+        check_texts(&plain, &serde_json::from_value::<T>(spoiled).unwrap());
+    }
+
+    fn release() -> Value {
+        json!({
+            "id": "1", "state": "live", "live_since": 1, "created": 1, "commit": "c", "branch": "b", "dirty": true,
+            "files": 1, "bytes": 1, "own_bytes": 1, "who": "w", "manifest": "m", "migrations": ["m"],
+            "bad": { "reason": "r", "at": 1, "by": "b", "left_for": null },
+            "pinned": { "until": null, "note": "n", "by": "b" },
+        })
+    }
+
+    fn holder() -> Value {
+        json!({
+            "who": "w", "from": "f", "since": 1, "pid": 1, "verb": "v", "commit": "c", "job": "j", "hook": "h",
+        })
+    }
+
+    fn manual_lock() -> Value {
+        json!({ "who": "w", "from": "f", "since": 1, "message": "m" })
+    }
+
+    #[test]
+    fn no_text_of_a_server_moves_the_cursor_or_adds_a_line() {
+        let summary = json!({ "id": "1", "commit": "c", "age": 1, "who": "w" });
+        let differences = json!({ "releases": ["1"], "paths": [{ "path": "p", "kind": "mode" }], "total": 1 });
+        check::<SetupReport>(&json!({ "deploy_path": "/p", "store": "s", "created": ["c"], "warnings": [] }));
+        check::<ReleasesReport>(&json!({ "releases": [release()], "foreign": ["f"], "warnings": [] }));
+        check::<LockReport>(&json!({
+            "deploy_path": "/p", "lock": holder(), "manual_lock": manual_lock(), "warnings": [],
+        }));
+        check::<AcquireReport>(&json!({ "deploy_path": "/p", "manual_lock": manual_lock(), "warnings": [] }));
+        check::<UnlockReport>(&json!({ "deploy_path": "/p", "removed": manual_lock(), "warnings": [] }));
+        check::<PinReport>(&json!({
+            "release": "1", "pinned": { "until": null, "note": "n", "by": "b" }, "before": null, "warnings": ["w"],
+        }));
+        check::<CleanupReport>(&json!({
+            "dry_run": false, "removed": ["1"], "kept": [{ "id": "2", "reason": "r" }], "objects_removed": 1,
+            "freed_bytes": 1, "warnings": [],
+        }));
+        check::<SharedListReport>(&json!({
+            "paths": [{ "path": "p", "kind": "file", "bytes": 1, "mode": "0600", "linked": true }],
+            "paths_left_out": 1, "warnings": [],
+        }));
+        check::<SharedWriteReport>(&json!({
+            "path": "p", "written": true, "created": true, "bytes": 1, "mode": "0600", "warnings": [],
+        }));
+        check::<RunsReport>(&json!({
+            "runs": [{
+                "run": 1, "began": 1.0, "ended": 2.0, "verb": "v", "who": "w", "previous": "1", "live": "2",
+                "error": "e", "is_heard": true,
+            }],
+            "warnings": [],
+        }));
+        check::<engine::report::SwitchReport>(&json!({
+            "release": "1", "previous": "2", "switched": true, "from": summary, "to": summary,
+            "differences": [differences], "warnings": [],
+        }));
+        check::<StatusReport>(&json!({
+            "deploy_path": "/p", "current_path": "/c", "live": release(), "broken": null, "rollback": "1",
+            "forward": null, "trial": null, "lock": holder(), "manual_lock": manual_lock(), "releases": 1,
+            "store_objects": 1, "store_bytes": 1, "staging_bytes": 0, "spare": null, "free_bytes": 1,
+            "free_inodes": null, "store": "s", "foreign": ["f"], "warnings": [],
+            "comparison": { "releases": ["1"], "content": true, "differences": [differences] },
+        }));
+    }
+
+    #[test]
+    fn no_text_of_a_server_in_the_report_of_a_deploy_or_in_a_difference_adds_a_line() {
+        let deploy = |text: &str| {
+            let text = || text.to_owned();
+            let making = json!({
+                "objects_new": 1, "objects_linked": 1, "reused": null, "not_reused": text(),
+                "copied": { text(): 1, "carry_over": 1 }, "seeded": [{ "path": text(), "files": 1 }],
+                "carried": [text()],
+            });
+            DeployReport {
+                release: None,
+                previous: None,
+                state: DeployState::Live,
+                dry_run: true,
+                tree: TreeReport::default(),
+                changes: ChangesReport::default(),
+                traffic: TrafficReport::default(),
+                making: serde_json::from_value::<MakingReport>(making).unwrap(),
+                removed: Vec::new(),
+                hooks: vec![text()],
+                edited: None,
+                warnings: Vec::new(),
+                seconds: Seconds::default(),
+            }
+        };
+        check_texts(&deploy("x"), &deploy(EVIL));
+        let diff = |text: &str| DiffReport {
+            before: text.to_owned(),
+            paths: vec![ChangedPath {
+                path: text.to_owned(),
+                change: Change::New,
+                bytes_before: None,
+                bytes_after: None,
+            }],
+            ..DiffReport::default()
+        };
+        check_texts(&diff("x"), &diff(EVIL));
     }
 }

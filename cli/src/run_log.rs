@@ -37,7 +37,7 @@ impl RunLog {
         verb: RunVerb,
         secrets: Secrets,
     ) -> Result<Arc<RunLog>, Error> {
-        let file = Arc::new(engine::RunLog::create(state_dir, target, verb.name())?);
+        let file = Arc::new(engine::RunLog::create(state_dir, target, verb.name(), secrets.texts())?);
         let written = Arc::clone(&file);
         let lines = EventLines::start(true, secrets.clone(), move |lines| written.add(lines));
         Ok(Arc::new(RunLog { file, lines, secrets }))

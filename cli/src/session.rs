@@ -56,7 +56,7 @@ impl Session<'_> {
         work: impl FnOnce(&Context) -> Result<T, E>,
     ) -> Result<(), Failure> {
         let report = self.call(settings, talk, work)?;
-        self.print(&report)?;
+        self.print_or(&report, &settings.secrets(), || report::object(&report))?;
         report.failure().map_or(Ok(()), Err)
     }
 
@@ -74,7 +74,7 @@ impl Session<'_> {
         if let Some(log) = log {
             log.end("done", &object);
         }
-        self.print_or(&report, || Ok(object))
+        self.print_or(&report, &settings.secrets(), || Ok(object))
     }
 
     /// Runs the engine with progress, and returns its result.
@@ -105,7 +105,7 @@ impl Session<'_> {
         let notices =
             verb.and_then(|verb| Notices::start(verb, settings, &(Arc::new(audience.clone()) as Arc<dyn Observer>)));
         audience.0.extend(notices.clone().map(|notices| notices as Arc<dyn Observer>));
-        let audience = Arc::new(audience);
+        let audience = Arc::new(Masking { inner: audience, secrets: settings.secrets() });
         let result = match heard {
             Ok(()) => {
                 let mut context = settings.context(audience.clone(), cancel.clone());
@@ -121,14 +121,14 @@ impl Session<'_> {
         progress.finish();
         match result {
             Ok(result) => Ok((result, log)),
-            Err(failure) => Err(Failure { log, ..failure }),
+            Err(failure) => Err(Failure { log, ..failure.masked(&settings.secrets()) }),
         }
     }
 
     /// Starts to write the events, on stdout if they are asked for, and into the log of a run.
     fn start_records(&self, settings: &Settings, verb: Option<RunVerb>, audience: &mut Audience) -> Records {
         let is_asked = self.everywhere.output() == Output::Events;
-        let events = is_asked.then(|| EventLines::start(self.everywhere.verbose, Secrets::default(), stdout::write));
+        let events = is_asked.then(|| EventLines::start(self.everywhere.verbose, settings.secrets(), stdout::write));
         let Settings { target, state_dir, .. } = settings;
         let begun = verb.map(|verb| (verb, RunLog::start(state_dir, &target.destination, verb, settings.secrets())));
         let log = begun.as_ref().and_then(|(_, log)| log.as_ref().ok().cloned());
@@ -144,18 +144,25 @@ impl Session<'_> {
         Records { events, log }
     }
 
-    /// Prints the result of a verb.
+    /// Prints the result of a verb that knows no secrets, or has masked them.
     pub(crate) fn print<T: Report>(&self, report: &T) -> Result<(), Failure> {
-        self.print_or(report, || report::object(report))
+        self.print_or(report, &Secrets::default(), || report::object(report))
     }
 
     /// Prints the result of a verb as a text for people, or as the object that `object` makes of it.
-    fn print_or<T: Report>(&self, report: &T, object: impl FnOnce() -> Result<String, Failure>) -> Result<(), Failure> {
+    fn print_or<T: Report>(
+        &self,
+        report: &T,
+        secrets: &Secrets,
+        object: impl FnOnce() -> Result<String, Failure>,
+    ) -> Result<(), Failure> {
+        let object = || Ok::<String, Failure>(secrets.mask_object(object()?));
         match self.everywhere.output() {
             Output::Object => report::print(&object()?),
             Output::Events => report::print(&events::line("done", &object()?)),
             Output::Text if T::ANSWERS || !self.everywhere.quiet => {
-                let mut text = report.text(self.palette(io::stdout().is_terminal()), self.everywhere.verbose);
+                let text = report.text(self.palette(io::stdout().is_terminal()), self.everywhere.verbose);
+                let mut text = secrets.mask_text(text);
                 if let Some(next) = report.next() {
                     text += &format!("{}\n", failure::at_place(&next, &self.place));
                 }
@@ -209,6 +216,18 @@ fn head(settings: &Settings, verb: RunVerb, log: Option<&Path>) -> Value {
         "version": provenance.version,
         "log": log.map(|log| log.display().to_string()),
     })
+}
+
+/// Masks secrets in the events for an audience.
+struct Masking {
+    inner: Audience,
+    secrets: Secrets,
+}
+
+impl Observer for Masking {
+    fn observe(&self, event: Event) {
+        self.inner.observe(self.secrets.mask_event(event));
+    }
 }
 
 /// Observers that all hear each event.

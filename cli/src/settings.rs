@@ -52,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) webhook: Option<Webhook>,
     /// The way to the lock.
     pub(crate) lock: LockRequest,
+    /// The texts that no output may show. A verb without hooks has them too, as far as the environment has them.
+    secrets: Secrets,
 }
 
 impl Settings {
@@ -97,6 +99,9 @@ impl Settings {
                 .hint("Leave `run_as` out for this target, or run Cutover as that user"));
         }
         let (stage, keys, secrets) = (choice.stage.map(str::to_owned), choice.keys, choice.secrets);
+        let webhook = raw.webhook(&keys)?;
+        let of_webhook = webhook.iter().map(|webhook| webhook.secret.clone());
+        let masked: Vec<String> = secrets.iter().cloned().chain(of_webhook).collect();
         Ok(Settings {
             target: Target { destination, reach: raw.reach(&keys)? },
             source: raw.source(&keys)?,
@@ -105,7 +110,8 @@ impl Settings {
             lock: LockRequest::default(),
             provenance: provenance(raw.environment),
             job: raw.environment.job.address.clone(),
-            webhook: raw.webhook(&keys)?,
+            webhook,
+            secrets: Secrets::new(&masked),
             procedure: raw.procedure(stage, &keys, secrets),
             policy: policy(keys),
         })
@@ -132,8 +138,7 @@ impl Settings {
 
     /// Returns the texts that no output may show.
     pub(crate) fn secrets(&self) -> Secrets {
-        let webhook = self.webhook.iter().map(|webhook| &webhook.secret);
-        Secrets::new(&self.procedure.secrets.iter().chain(webhook).cloned().collect::<Vec<String>>())
+        self.secrets.clone()
     }
 
     /// Makes the context for the engine's verbs.

@@ -4,7 +4,7 @@ use engine::report::SetupReport;
 
 use crate::args::SetupArgs;
 use crate::color::Palette;
-use crate::failure::Failure;
+use crate::failure::{Failure, one_line};
 use crate::report::Report;
 use crate::session::Session;
 use crate::tally::Verbosity;
@@ -19,11 +19,11 @@ impl Report for SetupReport {
     const ANSWERS: bool = false;
 
     fn text(&self, palette: Palette, _: bool) -> String {
-        let path = palette.strong(&self.deploy_path);
+        let path = palette.strong(one_line(&self.deploy_path));
         if self.created.is_empty() {
             return format!("{path} was set up already\n");
         }
-        let made: String = self.created.iter().map(|name| format!("  {name}\n")).collect();
+        let made: String = self.created.iter().map(|name| format!("  {}\n", one_line(name))).collect();
         format!("{path} is set up; created:\n{made}")
     }
 }

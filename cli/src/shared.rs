@@ -16,7 +16,7 @@ use similar::{ChangeTag, TextDiff};
 
 use crate::args::{PlaceArgs, SharedArgs, SharedCommand, SharedFileArgs};
 use crate::color::Palette;
-use crate::failure::{Failure, printable};
+use crate::failure::{Failure, one_line};
 use crate::place::Place;
 use crate::question::{can_ask, confirm};
 use crate::report::Report;
@@ -130,7 +130,7 @@ fn difference(path: &RelativePath, known: Option<&[u8]>, content: &[u8], shows_l
     if shows_lines {
         let name = format!("shared/{path}");
         let unified = diff.unified_diff().context_radius(3).header(&name, &name).to_string();
-        return unified.lines().map(|line| format!("{}\n", printable(line))).collect();
+        return unified.lines().map(|line| format!("{}\n", one_line(line))).collect();
     }
     let count = |tag| diff.iter_all_changes().filter(|change| change.tag() == tag).count() as u64;
     let (added, removed) = (count(ChangeTag::Insert), count(ChangeTag::Delete));
@@ -253,18 +253,18 @@ fn row(entry: &SharedEntryReport) -> [String; 5] {
     };
     let size = entry.bytes.map_or("-".to_owned(), |bytes| Bytes(bytes).to_string());
     let linked = if entry.linked { "linked" } else { "-" };
-    [printable(&entry.path), kind.to_owned(), size, entry.mode.clone(), linked.to_owned()]
+    [one_line(&entry.path), kind.to_owned(), size, one_line(&entry.mode), linked.to_owned()]
 }
 
 impl Report for SharedWriteReport {
     const ANSWERS: bool = false;
 
     fn text(&self, palette: Palette, _: bool) -> String {
-        let path = palette.strong(format!("shared/{}", printable(&self.path)));
+        let path = palette.strong(format!("shared/{}", one_line(&self.path)));
         match (self.written, self.created) {
             (false, _) => format!("{path} has that content already\n"),
-            (true, true) => format!("{path} is made, {}, mode {}\n", Bytes(self.bytes), self.mode),
-            (true, false) => format!("{path} is replaced, {}, mode {}\n", Bytes(self.bytes), self.mode),
+            (true, true) => format!("{path} is made, {}, mode {}\n", Bytes(self.bytes), one_line(&self.mode)),
+            (true, false) => format!("{path} is replaced, {}, mode {}\n", Bytes(self.bytes), one_line(&self.mode)),
         }
     }
 }

@@ -9,7 +9,7 @@ use engine::report::{ComparisonReport, DifferenceKind, Differences, ReleaseRepor
 
 use crate::args::StatusArgs;
 use crate::color::Palette;
-use crate::failure::{Failure, printable};
+use crate::failure::Failure;
 use crate::releases::commit;
 use crate::report::{Block, Report};
 use crate::session::Session;
@@ -63,10 +63,10 @@ impl Report for StatusReport {
             .line_if("staging", staging)
             .line_if("spare", spare)
             .line("free", format!("{}{inodes}", Bytes(self.free_bytes)))
-            .line_if("lock", self.lock.as_ref().map(|holder| printable(&holder.to_string())))
-            .line_if("locked by", self.manual_lock.as_ref().map(|held| printable(&held.to_string())));
+            .line_if("lock", self.lock.as_ref())
+            .line_if("locked by", self.manual_lock.as_ref());
         for name in &self.foreign {
-            block.line("foreign", format!("`releases/{}` was not made by Cutover", printable(name)));
+            block.line("foreign", format!("`releases/{name}` was not made by Cutover"));
         }
         if let Some(comparison) = &self.comparison {
             add_comparison(&mut block, comparison);
@@ -98,7 +98,7 @@ fn add_comparison(block: &mut Block, comparison: &ComparisonReport) {
     }
     for differences in &comparison.differences {
         let ids: Vec<&str> = differences.releases.iter().map(ReleaseId::as_str).collect();
-        block.line("changed", format!("{}: {}", ids.join(", "), printable(&differences.to_string())));
+        block.line("changed", format!("{}: {differences}", ids.join(", ")));
     }
 }
 
@@ -127,7 +127,7 @@ fn failure(differences: &[Differences], live: Option<&ReleaseId>) -> Option<Fail
 }
 
 fn since(live: &ReleaseReport) -> Option<String> {
-    live.live_since.map(|second| format!("{}, by {}", Time(second), printable(&live.who)))
+    live.live_since.map(|second| format!("{}, by {}", Time(second), live.who))
 }
 
 #[cfg(test)]

@@ -145,6 +145,15 @@ impl fmt::Debug for RelativePath {
     }
 }
 
+/// Tells whether a character may not be shown as it is: it could move the cursor of a terminal, end a line, change the
+/// direction of the text beside it, or it cannot be seen. Joiners stay: words of some languages need them.
+pub fn is_unprintable(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
 /// Bytes from a filesystem or from another machine, to be shown. Characters that are not printable are escaped, so that
 /// a name can neither move the cursor of a terminal nor forge a line of a log.
 pub struct Shown<'a>(pub &'a [u8]);
@@ -153,7 +162,7 @@ impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
             for character in chunk.valid().chars() {
-                if character.is_control() {
+                if is_unprintable(character) {
                     write!(f, "{}", character.escape_default())?;
                 } else {
                     write!(f, "{character}")?;
@@ -242,5 +251,10 @@ mod tests {
     fn what_is_shown_cannot_forge_a_line() {
         assert_eq!(shown_lines(b"one\r\n\n\x1b[2Jtwo \n"), "one\n\\u{1b}[2Jtwo");
         assert_eq!(Shown(b"caf\xc3\xa9\n\x1b[31m\xff").to_string(), "café\\n\\u{1b}[31m\\xff");
+        let shown = |text: &str| Shown(text.as_bytes()).to_string();
+        assert_eq!(shown("a\u{202e}b\u{2066}c\u{2028}d\u{9b}e"), "a\\u{202e}b\\u{2066}c\\u{2028}d\\u{9b}e");
+        assert_eq!(shown("\u{feff}\u{200b}\u{ad}\u{e0041}"), "\\u{feff}\\u{200b}\\u{ad}\\u{e0041}");
+        // A name in Persian, and a family.
+        assert_eq!(shown("می\u{200c}خواهم 👨\u{200d}👩"), "می\u{200c}خواهم 👨\u{200d}👩");
     }
 }

@@ -9,6 +9,7 @@ use memchr::memmem;
 
 use crate::cancel::Cancel;
 use crate::check::{Check, HttpProbe, Probe};
+use crate::command::Mask;
 use crate::error::{CheckError, CheckFault, Error};
 use crate::hook::Command;
 use crate::http::{BodyEnd, HttpAnswer, HttpClient, HttpRequest};
@@ -52,6 +53,8 @@ pub struct Prober<'a> {
     pub cancel: &'a Cancel,
     /// Runs a command. The outer result is an interrupt, the inner one says why the command failed.
     pub run_command: &'a RunCommand<'a>,
+    /// Hides secrets in what an answer is shown of.
+    pub mask: &'a Mask,
     /// Hears of each failed try.
     pub on_failed_try: &'a dyn Fn(&FailedTry<'_>),
 }
@@ -100,7 +103,7 @@ impl Prober<'_> {
             Some(text) => body.len() >= BODY_BYTES_MAX || holds(body, text),
         };
         let answer = self.http.ask(&request, has_enough, self.cancel)?;
-        Ok(answer.map_err(CheckFault::Http).and_then(|answer| judge(probe, answer)))
+        Ok(answer.map_err(CheckFault::Http).and_then(|answer| judge(probe, answer, self.mask)))
     }
 
     fn pause(&self, interval: Duration) -> Result<(), Error> {
@@ -117,8 +120,8 @@ impl Prober<'_> {
 }
 
 /// Compares an answer with the expected one.
-fn judge(probe: &HttpProbe, answer: HttpAnswer) -> Result<(), CheckFault> {
-    let begins = || beginning(&answer.body);
+fn judge(probe: &HttpProbe, answer: HttpAnswer, mask: &Mask) -> Result<(), CheckFault> {
+    let begins = || beginning(&answer.body, mask);
     if answer.status != probe.status {
         let body = begins();
         return Err(CheckFault::Status {
@@ -133,7 +136,7 @@ fn judge(probe: &HttpProbe, answer: HttpAnswer) -> Result<(), CheckFault> {
             answer.headers.iter().filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value);
         let values: Vec<&String> = values.collect();
         if !values.contains(&expected) {
-            let found: Vec<String> = values.iter().map(|value| beginning(value.as_bytes())).collect();
+            let found: Vec<String> = values.iter().map(|value| beginning(value.as_bytes(), mask)).collect();
             let found = (!found.is_empty()).then(|| found.join("`, `"));
             return Err(CheckFault::Header { name: name.clone(), expected: expected.clone(), found });
         }
@@ -154,9 +157,10 @@ fn holds(body: &[u8], text: &str) -> bool {
     memmem::find(body, text.as_bytes()).is_some()
 }
 
-/// Returns the first printable characters of a body, on one line.
-fn beginning(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&body[..body.len().min(SHOWN_BYTES_MAX)]);
+/// Returns the first printable characters of a body, on one line. Secrets are masked first: the cut, or a blank that is
+/// left out, would leave a part of one.
+fn beginning(body: &[u8], mask: &Mask) -> String {
+    let text = mask.mask(String::from_utf8_lossy(&body[..body.len().min(SHOWN_BYTES_MAX)]).into_owned());
     let is_shown = |character: &char| !character.is_control() && *character != char::REPLACEMENT_CHARACTER;
     let words: Vec<String> = text.split_whitespace().map(|word| word.chars().filter(is_shown).collect()).collect();
     let line = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");

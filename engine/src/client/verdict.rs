@@ -55,6 +55,6 @@ fn check_one(context: &Context, check: &Check, http: &HttpClient, stop: &Cancel)
         let invocation = Invocation { command, directory: Path::new("."), variables: &[], mask: &mask };
         invocation.prove(on_line, || stop.check().is_err())
     };
-    let prober = Prober { http, cancel: stop, run_command: &run_command, on_failed_try: &on_failed_try };
+    let prober = Prober { http, cancel: stop, run_command: &run_command, mask: &mask, on_failed_try: &on_failed_try };
     prober.run(check)
 }

@@ -45,7 +45,8 @@ impl<'a> Lines<'a> {
             return;
         }
         if kept > 0 {
-            self.begun = self.mask.mask(String::from_utf8_lossy(&self.begun).into_owned()).into_bytes();
+            // As bytes: a character of a secret may have come in part.
+            self.begun = self.mask.masked(&self.begun).unwrap_or(std::mem::take(&mut self.begun));
         }
         while self.begun.len() > LINE_BYTES_MAX + kept {
             let rest = self.begun.split_off(LINE_BYTES_MAX);
@@ -59,7 +60,8 @@ impl<'a> Lines<'a> {
         let line = std::mem::take(&mut self.begun);
         let line = line.strip_suffix(b"\r").unwrap_or(&line);
         let line = memchr::memrchr(b'\r', line).map_or(line, |at| &line[at + 1..]);
-        take(self.mask.mask(String::from_utf8_lossy(line).into_owned()));
+        let masked = self.mask.masked(line);
+        take(String::from_utf8_lossy(masked.as_deref().unwrap_or(line)).into_owned());
     }
 }
 
@@ -77,6 +79,23 @@ mod tests {
         }
         lines.finish(&mut |line| found.push(line));
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_secret_that_comes_in_parts_is_not_shown() {
+        let (secret, mask) = ("pässwörd", Mask::new(&["pässwörd".to_owned()]));
+        let before = "x".repeat(LINE_BYTES_MAX);
+        // Each cut, also within a character, in a long line.
+        for cut in 0..=secret.len() {
+            let mut found = String::new();
+            let mut lines = Lines::new(&mask);
+            let (one, two) = secret.as_bytes().split_at(cut);
+            for part in [before.as_bytes(), b"yyyyyyyyyy", one, two, b"z\xff"] {
+                lines.add(part, &mut |line| found += &line);
+            }
+            lines.finish(&mut |line| found += &line);
+            assert_eq!(found, format!("{before}yyyyyyyyyy***z\u{fffd}"), "{cut}");
+        }
     }
 
     #[test]

@@ -65,7 +65,8 @@ fn run_with(check: &Check, cancel: &Cancel, on_failed_try: &dyn Fn(&FailedTry<'_
         "true" => Ok(Ok(())),
         other => Ok(Err(format!("`{other}` ended with 1"))),
     };
-    Prober { http: &HttpClient::plain(), cancel, run_command, on_failed_try }.run(check)
+    let mask = &Mask::default();
+    Prober { http: &HttpClient::plain(), cancel, run_command, mask, on_failed_try }.run(check)
 }
 
 fn ask(probe: HttpProbe) -> Result<(), CheckFault> {
@@ -289,9 +290,13 @@ fn a_check_ends_at_once_if_it_is_interrupted() {
 
 #[test]
 fn a_body_is_shown_on_one_line_without_characters_that_move_a_cursor() {
-    let check = |body: &[u8], expected: &str| assert_eq!(beginning(body), expected);
+    let mask = Mask::new(&["s3cret  key".into()]);
+    let check = |body: &[u8], expected: &str| assert_eq!(beginning(body, &mask), expected);
     check(b"  one\r\n\ttwo \x1b[2J three\0 ", "one two [2J three");
     check(b"\x00\xff\xfe", "");
     check("gr\u{fc}n".as_bytes(), "gr\u{fc}n");
-    assert_eq!(beginning("\u{e9}".repeat(5000).as_bytes()).chars().count(), SHOWN_CHARACTERS);
+    check(b"a s3cret  key", "a ***");
+    let cut = format!("{}s3cret  key", "x".repeat(SHOWN_CHARACTERS - 3));
+    check(cut.as_bytes(), &format!("{}***", "x".repeat(SHOWN_CHARACTERS - 3)));
+    assert_eq!(beginning("\u{e9}".repeat(5000).as_bytes(), &mask).chars().count(), SHOWN_CHARACTERS);
 }

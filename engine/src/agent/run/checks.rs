@@ -40,7 +40,13 @@ impl Hooks<'_> {
         };
         let cancel = self.attendance.cancel();
         let http = HttpClient::plain();
-        let prober = Prober { http: &http, cancel: &cancel, run_command: &run_command, on_failed_try: &on_failed_try };
+        let prober = Prober {
+            http: &http,
+            cancel: &cancel,
+            run_command: &run_command,
+            mask: &self.mask,
+            on_failed_try: &on_failed_try,
+        };
         prober.run(check)
     }
 }

@@ -39,12 +39,14 @@ fn tail(path: &Path) -> io::Result<Vec<String>> {
         return Err(io::Error::other("it is no file"));
     }
     let mut file = File::open(path)?;
-    let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+    let start = file.metadata()?.len().saturating_sub(TAIL_BYTES);
+    file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::new();
     file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().collect();
+    // The first line may have begun before: its beginning could be that of a secret.
+    let cut = usize::from(start > 0);
+    let lines: Vec<&str> = text.lines().skip(cut).collect();
     let shown = lines.len().saturating_sub(LINES_MAX);
     Ok(lines[shown..].iter().map(|&line| line.to_owned()).collect())
 }

@@ -78,7 +78,10 @@ pub(crate) fn switch(
     check_tree(layout, id)?;
     if matches!(step, Step::Forward) {
         for changed in rollback::step_forward(releases, id, live.as_ref()) {
-            unless_full(records::replace(lock, layout, releases.find_mut(&changed)?))?;
+            let record = releases.find_mut(&changed)?;
+            let written = records::replace(lock, layout, record);
+            // A release that was live before has a way back, if an older one. A new one would have none at all.
+            if changed == *id && !record.was_live() { written } else { unless_full(written) }?;
         }
     }
     let record = releases.find_mut(id)?;

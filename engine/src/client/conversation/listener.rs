@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::event::{Event, Observer};
+use crate::event::{CheckEvent, Event, HookEvent, Observer};
 use crate::live::LiveNow;
 use crate::news::News;
 use crate::wire::bounds::{TEXTS_BYTES_MAX, TEXTS_MAX};
@@ -19,28 +19,30 @@ use super::inbox::Arrival;
 pub(super) struct Listener {
     observer: Arc<dyn Observer>,
     answers: Answers,
-    allowance: Allowance,
+    texts: Allowance,
+    steps: Allowance,
 }
 
 /// The limit for events that the agent sends unasked, and their number and bytes so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Allowance {
+    /// The name of the events, for people.
+    what: &'static str,
     count: usize,
     bytes: usize,
 }
 
 impl Allowance {
+    fn of(what: &'static str) -> Allowance {
+        Allowance { what, count: 0, bytes: 0 }
+    }
+
     /// Returns the event to report: the given one, once a warning that no more is shown, then none.
-    fn limit(&mut self, event: Event) -> Option<Event> {
-        let bytes = match &event {
-            Event::Warning(text) => text.len(),
-            Event::LockWait { holder } => holder.len(),
-            Event::ReleaseRemoved { .. } => 0,
-            _ => return Some(event),
-        };
+    fn limit(&mut self, event: Event, bytes: usize) -> Option<Event> {
         let had_room = self.has_room();
         (self.count, self.bytes) = (self.count + 1, self.bytes + bytes);
-        let last = || Event::Warning("The server sent more warnings than Cutover shows; the rest is left out".into());
+        let last =
+            || Event::Warning(format!("The server sent more {} than Cutover shows; the rest is left out", self.what));
         if self.has_room() { Some(event) } else { had_room.then(last) }
     }
 
@@ -52,7 +54,7 @@ impl Allowance {
 impl Listener {
     /// Begins. Events go to `observer`, and answers into `answers`.
     pub(super) fn new(observer: Arc<dyn Observer>, answers: Answers) -> Listener {
-        Listener { observer, answers, allowance: Allowance::default() }
+        Listener { observer, answers, texts: Allowance::of("warnings"), steps: Allowance::of("news") }
     }
 
     /// Reads until the agent's stream ends, or the conversation does.
@@ -128,10 +130,22 @@ impl Listener {
             }
             answer => return Some(answer),
         };
-        if let Some(event) = self.allowance.limit(event) {
+        if let Some(event) = self.limit(event) {
             self.observer.observe(event);
         }
         None
+    }
+
+    /// Limits the events that a caller keeps. The output of commands is as long as it is.
+    fn limit(&mut self, event: Event) -> Option<Event> {
+        match &event {
+            Event::Warning(text) => self.texts.limit(event.clone(), text.len()),
+            Event::LockWait { holder } => self.texts.limit(event.clone(), holder.len()),
+            Event::ReleaseRemoved { .. } => self.texts.limit(event, 0),
+            Event::Check(CheckEvent::Failed { reason, .. }) => self.steps.limit(event.clone(), reason.len()),
+            Event::Progress { .. } | Event::JournalLine(_) | Event::Hook(HookEvent::Line { .. }) => Some(event),
+            _ => self.steps.limit(event, 0),
+        }
     }
 }
 
@@ -156,5 +170,43 @@ impl Drop for Listener {
     fn drop(&mut self) {
         self.answers.has_decided.cancel();
         self.answers.inbox.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cancel::Cancel;
+    use crate::event::{Phase, Recorder};
+    use crate::wire::bounds::TEXTS_MAX;
+
+    /// Returns the number of events of a server that says the same without end, and their last one.
+    fn of_flood(news: News) -> (usize, Event) {
+        let recorder = Arc::new(Recorder::default());
+        let mut listener = Listener::new(recorder.clone(), Answers::new(recorder.clone(), &Cancel::default()));
+        for _ in 0..2 * TEXTS_MAX {
+            assert_eq!(listener.tell(FromAgent::News(news.clone())), None);
+        }
+        let events = recorder.events();
+        (events.len(), events.last().cloned().unwrap())
+    }
+
+    #[test]
+    fn a_flood_of_news_is_cut_off_and_the_output_of_a_command_is_not() {
+        let id = |text: &str| text.parse().unwrap();
+        let check = |news: News, what: &str| {
+            let last = Event::Warning(format!("The server sent more {what} than Cutover shows; the rest is left out"));
+            assert_eq!(of_flood(news), (TEXTS_MAX + 1, last));
+        };
+        check(News::Warning("w".into()), "warnings");
+        check(News::Removed(id("1")), "warnings");
+        check(News::Began(Phase::Hooks), "news");
+        check(News::Live(id("1")), "news");
+        check(News::Returning { from: id("2"), to: id("1") }, "news");
+        check(News::Check(CheckEvent::Passed { name: "health".into() }), "news");
+        let failed = CheckEvent::Failed { name: "health".into(), attempt: 1, reason: "r".repeat(10_000) };
+        assert!(of_flood(News::Check(failed)).0 < TEXTS_BYTES_MAX / 10_000 + 3);
+        let line = HookEvent::Line { name: "exec".into(), text: "line".into() };
+        assert_eq!(of_flood(News::Hook(line)).0, 2 * TEXTS_MAX);
     }
 }
