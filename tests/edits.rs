@@ -377,6 +377,20 @@ fn what_a_hook_changes_in_place_is_refused_or_stays_where_the_config_says_so() {
     assert_eq!(group(&told.json["comparison"]["differences"][0]).0, [one]);
 }
 
+#[test]
+fn what_a_hook_after_the_switch_changes_in_place_is_named_and_repaired_too() {
+    for phase in ["after_switch", "after_deploy"] {
+        let (mut site, one) = site_with_hook("", "");
+        site.configure(&format!("[[hooks]]\nname = 'change'\nphase = '{phase}'\nrun = 'chmod -R g+w wp'\n"));
+        let report = site.deploy(&[]);
+        assert_warned(&report, "A hook changed 1 file in place that other releases share, and they were repaired");
+        site.succeed(&["status", "--check"]);
+        site.configure("");
+        site.succeed(&["rollback"]);
+        assert_eq!(site.live(), Some(one));
+    }
+}
+
 /// Mounts a disk, and makes a site on it.
 fn site_on(kind: Kind, disk: &Path) -> Option<(Mount, Site)> {
     Mount::make_disk(kind, &disk.join("disk"))?;

@@ -402,6 +402,18 @@ fn a_release_that_failed_and_stayed_live_is_made_anew_by_the_next_deploy() {
 }
 
 #[test]
+fn a_hook_that_failed_runs_again_though_nothing_changed_that_it_depends_on() {
+    let if_changed = "if_changed = ['*.html']";
+    let mut site = site_with(&[("index", "after_switch", "exit 1", if_changed)]);
+    site.cutover(&["deploy", "--release", "1"]).failed(6, &["The site now serves release 1."]);
+    let mended = ("index", "after_switch", &*note("$CUTOVER_RELEASE"), if_changed);
+    configure(&mut site, "", &[mended]);
+    site.deploy(&["--release", "2"]);
+    site.deploy(&["--release", "3", "--force"]);
+    assert_eq!(log(&site), ["2"]);
+}
+
+#[test]
 fn a_hook_that_fails_at_the_end_can_be_run_alone() {
     let mut site = site_with(&[("tell", "after_deploy", "exit 1", "")]);
     let hint = "`cutover hooks run tell";

@@ -74,7 +74,9 @@ impl Launch<'_> {
             Scene { release: Some(order.release.clone()), previous: previous.clone(), is_rollback: order.is_rollback };
         let switched = self.prepare(site, &scene).and_then(|()| self.switch(site, order, &scene));
         let (switched, deadline) = switched.inspect_err(|_| self.run_on_failure(site, &scene))?;
-        if let Err(unfit) = self.prove(site, &scene, deadline) {
+        let proved = self.prove(site, &scene, deadline);
+        self.warn_of_edits(site, &scene, &[HookPhase::AfterSwitch]);
+        if let Err(unfit) = proved {
             return Err(self.follow(site, &scene, order, unfit));
         }
         if let Err(error) = trial::end(site, &order.release) {
@@ -87,6 +89,7 @@ impl Launch<'_> {
             false => &[HookPhase::AfterDeploy],
         };
         let ended = phases.iter().try_for_each(|&phase| self.hooks.run(phase, &scene, site));
+        self.warn_of_edits(site, &scene, phases);
         ended.inspect_err(|_| self.run_on_failure(site, &scene))?;
         Ok(switched)
     }
@@ -143,12 +146,24 @@ impl Launch<'_> {
         for &phase in phases {
             self.hooks.run(phase, scene, site)?;
         }
-        let has_hooks = phases.iter().any(|&phase| self.hello.procedure.hooks_of(phase).next().is_some());
-        if has_hooks {
+        if self.has_hooks(phases) {
             self.compare_after_hooks(site, scene)?;
             site.layout.private.sync_filesystem()?;
         }
         Ok(())
+    }
+
+    fn has_hooks(&self, phases: &[HookPhase]) -> bool {
+        phases.iter().any(|&phase| self.hello.procedure.hooks_of(phase).next().is_some())
+    }
+
+    /// Warns of what hooks after the switch changed in place, after these phases. The release is live: it stays so.
+    fn warn_of_edits(&self, site: &Site, scene: &Scene, phases: &[HookPhase]) {
+        if self.has_hooks(phases)
+            && let Err(error) = self.compare_after_hooks(site, scene)
+        {
+            self.reporter.warn(error.with_cause());
+        }
     }
 
     /// Compares the release with its manifest after hooks. If the user insists on a release that somebody changed, its
