@@ -117,6 +117,19 @@ fn hooks_are_listed_in_the_order_of_a_deploy_and_show_no_secret() {
 }
 
 #[test]
+fn of_two_secrets_of_which_one_contains_the_other_the_list_shows_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let config = "deploy_path = 'site'\nsecrets = ['A', 'B']\n\
+                  [[checks]]\nname = 'page'\nurl = 'http://localhost/${B}/${A}'\n";
+    fs::write(place.path().join("cutover.toml"), config).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+    command.args(["hooks", "list", "--json"]).current_dir(place.path());
+    let output = command.env_clear().envs([("HOME", "/nowhere"), ("A", "abcd"), ("B", "abcdefgh")]).output().unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["checks"][0]["url"], "http://localhost/***/***");
+}
+
+#[test]
 fn a_place_without_hooks_says_so() {
     let place = tempfile::tempdir().unwrap();
     let output = cutover(place.path(), &["hooks", "list", "--target", "/srv/site"]);

@@ -142,7 +142,7 @@ fn a_rollback_away_from_a_release_that_was_edited_warns() {
     Edit::Replace.apply(&site.release(&two).join("wp/plugin.php"));
     let report = site.succeed(&["rollback"]);
     assert_eq!(site.live(), Some(one));
-    assert_warned(&report, &format!("Release {two} is not what was deployed"));
+    assert_warned(&report, &format!("Release {two} was changed on the server"));
     assert_warned(&report, &Edit::Replace.named());
 }
 
@@ -375,6 +375,20 @@ fn what_a_hook_changes_in_place_is_refused_or_stays_where_the_config_says_so() {
     let told = site.cutover(&["status", "--check"]);
     told.failed(4, &[]);
     assert_eq!(group(&told.json["comparison"]["differences"][0]).0, [one]);
+}
+
+#[test]
+fn what_a_hook_after_the_switch_changes_in_place_is_named_and_repaired_too() {
+    for phase in ["after_switch", "after_deploy"] {
+        let (mut site, one) = site_with_hook("", "");
+        site.configure(&format!("[[hooks]]\nname = 'change'\nphase = '{phase}'\nrun = 'chmod -R g+w wp'\n"));
+        let report = site.deploy(&[]);
+        assert_warned(&report, "A hook changed 1 file in place that other releases share, and they were repaired");
+        site.succeed(&["status", "--check"]);
+        site.configure("");
+        site.succeed(&["rollback"]);
+        assert_eq!(site.live(), Some(one));
+    }
 }
 
 /// Mounts a disk, and makes a site on it.

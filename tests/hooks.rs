@@ -382,7 +382,7 @@ fn a_run_whose_first_news_is_of_a_hook_is_in_the_log() {
     assert_eq!(verbs, ["hooks run", "deploy"]);
     let journal = site.command(&["log", &runs[1]["run"].to_string()]).output().unwrap();
     let first = String::from_utf8(journal.stdout).unwrap().lines().next().unwrap().to_owned();
-    assert_eq!(serde_json::from_str::<serde_json::Value>(&first).unwrap()["begun"]["verb"], "deploy");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&first).unwrap()["verb"], "deploy");
 }
 
 #[test]
@@ -399,6 +399,18 @@ fn a_release_that_failed_and_stayed_live_is_made_anew_by_the_next_deploy() {
     assert_eq!(log(&site), ["reloaded"]);
     site.deploy(&["--release", "3"]);
     assert_eq!(site.live().as_deref(), Some("2"));
+}
+
+#[test]
+fn a_hook_that_failed_runs_again_though_nothing_changed_that_it_depends_on() {
+    let if_changed = "if_changed = ['*.html']";
+    let mut site = site_with(&[("index", "after_switch", "exit 1", if_changed)]);
+    site.cutover(&["deploy", "--release", "1"]).failed(6, &["The site now serves release 1."]);
+    let mended = ("index", "after_switch", &*note("$CUTOVER_RELEASE"), if_changed);
+    configure(&mut site, "", &[mended]);
+    site.deploy(&["--release", "2"]);
+    site.deploy(&["--release", "3", "--force"]);
+    assert_eq!(log(&site), ["2"]);
 }
 
 #[test]

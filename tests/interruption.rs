@@ -243,7 +243,14 @@ fn a_line_that_is_lost_at_the_switch_leaves_open_what_is_live_and_says_how_to_se
     relay.cut();
 
     let ran = ended(deploy);
-    ran.failed(3, &["Error: The connection to the server was lost", "Hint: Run the command again"]);
+    ran.failed(
+        3,
+        &[
+            "Error: The connection to the server was lost",
+            "Hint: `cutover log ",
+            "--follow` shows what the server does now",
+        ],
+    );
     assert_eq!(ran.json["live"], json!({ "state": "unknown", "release": null }));
     let last = ran.stderr.trim_end().lines().last().unwrap();
     let lost = "The connection was lost, and the switch may or may not have happened: run `cutover ";

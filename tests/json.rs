@@ -75,7 +75,32 @@ fn every_field_of_json_is_in_the_docs() {
     check_fields("pin and unpin", &site.succeed(&["unpin", &live]));
     check_fields("log", &site.succeed(&["log"]));
     check_fields("diff", &site.succeed(&["diff", "live", "source"]));
+    let locks = [&["lock", "acquire", "-m", "sale"][..], &["lock", "status"], &["unlock"]];
+    check_fields("lock and unlock", &locks.iter().map(|words| site.succeed(words)).collect());
     let ran = site.cutover(&["deploy", "--source", "nowhere"]);
     assert_eq!(ran.code, Some(1));
     check_fields("A failure", &ran.json);
+}
+
+#[test]
+fn every_field_of_json_of_shared_and_hooks_is_in_the_docs() {
+    let mut site = Site::new();
+    site.configure(
+        "source = 'source'\n[[hooks]]\nname = 'warm'\nphase = 'after_deploy'\nrun = 'true'\n\
+         [[checks]]\nname = 'page'\nurl = 'http://localhost'\n",
+    );
+    site.succeed(&["setup"]);
+    let env = site.source("env").display().to_string();
+    site.write("env", "KEY=1");
+    check_fields("shared push and edit", &site.succeed(&["shared", "push", &env, ".env"]));
+    check_fields("shared list", &site.succeed(&["shared", "list"]));
+    check_fields("shared pull", &site.succeed(&["shared", "pull", ".env", &format!("{env}.copy")]));
+    let list = site.succeed(&["hooks", "list"]);
+    for key in ["name", "phase", "run", "when", "timeout", "halt_on_error", "on_error", "cwd", "env", "shell"] {
+        assert!(list["hooks"][0].get(key).is_some(), "{key}: {list}");
+    }
+    check_fields("hooks list", &json!({ "hooks": [], "checks": list["checks"] }));
+    site.configure("source = 'source'\n[[hooks]]\nname = 'warm'\nphase = 'after_deploy'\nrun = 'true'\n");
+    site.deploy(&[]);
+    check_fields("hooks run and exec", &site.succeed(&["hooks", "run", "warm"]));
 }

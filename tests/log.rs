@@ -46,14 +46,14 @@ fn each_run_is_listed_with_who_what_and_result() {
     assert_eq!((&failed["previous"], &failed["live"]), (&json!("1"), &json!("1")));
     assert!(text(&failed["error"]).contains("The hook `migrate` (before_switch) failed"), "{failed}");
     // A run that is not there.
-    site.cutover(&["log", "99"]).failed(1, &["There is no journal of a run 99", "See `cutover log"]);
+    site.cutover(&["log", "99"]).failed(1, &["Run 99 has no journal", "See `cutover log"]);
 }
 
 #[test]
 fn a_run_can_be_watched_from_elsewhere_until_it_ends_and_be_read_later() {
     let site = site();
     let deploy = site.command(&["deploy", "--release", "1"]).spawn().unwrap();
-    let printed = |line: &Value| line["news"]["hook"]["line"]["text"] == "begun";
+    let printed = |line: &Value| (&line["event"], &line["text"]) == (&json!("hook_line"), &json!("begun"));
     let begun = || {
         let output = site.command(&["log", "1"]).output().unwrap();
         let lines = String::from_utf8(output.stdout).unwrap();
@@ -67,12 +67,12 @@ fn a_run_can_be_watched_from_elsewhere_until_it_ends_and_be_read_later() {
     // Only now the hook goes on: the rest comes while it is watched.
     site.write_shared("go", "");
     let rest: Vec<Value> = std::iter::from_fn(next).collect();
-    assert!(rest.iter().any(|line| line["news"]["hook"]["line"]["text"] == "migrated"), "{rest:?}");
-    assert_eq!(rest.last().unwrap()["ended"]["live"], "1");
+    assert!(rest.iter().any(|line| line["text"] == "migrated"), "{rest:?}");
+    assert_eq!(rest.last().unwrap()["live"], "1");
     assert!(watch.wait().unwrap().success());
     RunResult::wait(deploy).succeeded();
     let whole = journal(&site, &["1"]);
-    assert_eq!(whole[0]["begun"]["verb"], "deploy");
+    assert_eq!((&whole[0]["event"], &whole[0]["verb"]), (&json!("run_began"), &json!("deploy")));
     assert_eq!(whole.last(), rest.last());
 }
 
@@ -104,8 +104,8 @@ fn a_line_that_a_full_disk_cut_off_is_marked_and_hides_no_other() {
     let output = site.command(&["log", "1"]).output().unwrap();
     let shown: Vec<Value> =
         String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(shown[1], json!({ "unreadable": half }));
-    assert_eq!(shown.last().unwrap()["ended"]["live"], "1");
+    assert_eq!(shown[1], json!({ "event": "unreadable", "text": half }));
+    assert_eq!(shown.last().unwrap()["live"], "1");
     // The list has the end of the run too.
     assert_eq!(site.succeed(&["log"])["runs"][0]["live"], "1");
 }

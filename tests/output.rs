@@ -104,7 +104,7 @@ fn help_lists_the_verbs_and_the_exit_codes() {
       ssh       Open a shell on the server, in the live release
       log       List the runs on the server, or show what one of them did
       exec      Run a command on the server, in the live release
-      shared    List, put, get and edit files in `shared/`
+      shared    List, push, pull and edit files in `shared/`
       hooks     List the hooks and checks of a stage, or run a hook
       help      Print this message or the help of the given subcommand(s)
 
@@ -132,7 +132,7 @@ fn help_lists_the_verbs_and_the_exit_codes() {
               The SSH client: ssh2 (built in), openssh (the system's `ssh`) or auto [default: auto]
 
           --state-dir <DIR>
-              The directory of the manifest database and of up to 1 GiB of sent content [default:
+              The directory of caches, worktrees and logs of this machine [default:
               $XDG_CACHE_HOME/cutover]
 
           --json

@@ -186,7 +186,7 @@ fn a_command_of_a_hook_that_needs_the_lock_is_refused_at_once() {
             );
             let place = if words.starts_with("deploy") { &place } else { place.split(" --source").next().unwrap() };
             site.configure(&hook(phase, &format!("exec {program} {words} {place}"), "on_rollback = false"));
-            let refused = "The hook `hook` runs this command, and the deploy of that hook has the lock";
+            let refused = "This command runs inside the hook `hook`, whose run has the lock";
             let ran = site.cutover(&["deploy"]);
             ran.failed(6, &[refused, &format!("The hook `hook` ({phase}) failed: it ended with exit code 5")]);
             assert_eq!(site.live(), Some(live), "{words} {phase}");

@@ -335,7 +335,7 @@ Verbs:
   ssh       Open a shell on the server, in the live release
   log       List the runs on the server, or show what one of them did
   exec      Run a command on the server, in the live release
-  shared    List, put, get and edit files in `shared/`
+  shared    List, push, pull and edit files in `shared/`
   hooks     List the hooks and checks of a stage, or run a hook
   help      Print this message or the help of the given subcommand(s)
 
@@ -350,8 +350,8 @@ Everywhere:
   -i, --identity <FILE>    A private key to try first
       --transport <SSH>    The SSH client: ssh2 (built in), openssh (the system's `ssh`) or auto
                            [default: auto]
-      --state-dir <DIR>    The directory of the manifest database and of up to 1 GiB of sent content
-                           [default: $XDG_CACHE_HOME/cutover]
+      --state-dir <DIR>    The directory of caches, worktrees and logs of this machine [default:
+                           $XDG_CACHE_HOME/cutover]
       --json               Print one JSON object on stdout at the end
       --events             Print a line of JSON on stdout for each event; the last one has the
                            object of `--json`

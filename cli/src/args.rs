@@ -224,7 +224,7 @@ Examples:
   cutover exec production -- 'php artisan down && php artisan up'"
     )]
     Exec(ExecArgs),
-    /// List, put, get and edit files in `shared/`
+    /// List, push, pull and edit files in `shared/`
     ///
     /// For `.env` and the like. Before a file is written, the difference to its content on the server is shown, and you
     /// are asked. A file that was changed there meanwhile is left as it is. A new file has mode 0600; another one keeps
@@ -314,7 +314,7 @@ pub(crate) struct LogArgs {
     second: Option<String>,
     #[command(flatten)]
     pub(crate) target: TargetArg,
-    /// Show the newest run, and go on until it has ended
+    /// Show the named run, or the newest one, until it has ended
     #[arg(long)]
     pub(crate) follow: bool,
 }

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use engine::event::{CheckEvent, Event, HookEvent, Observer, Phase};
+use engine::moment::Moment;
 use engine::threads;
 use serde_json::{Value, json};
 
@@ -182,22 +183,27 @@ impl Queue {
     }
 }
 
-/// Returns the time for `at`: Unix seconds, with milliseconds.
-pub(crate) fn now() -> String {
+/// Returns the time for `at`.
+pub(crate) fn now() -> Moment {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    format!("{}.{:03}", since.as_secs(), since.subsec_millis())
+    Moment { millis: since.as_millis() as u64 }
 }
 
 /// Returns a line: the event, the time, and the fields of an object of JSON.
 pub(crate) fn line(event: &str, object: &str) -> String {
+    line_at(event, now(), object)
+}
+
+/// As [`line`], of an event at this time.
+pub(crate) fn line_at(event: &str, at: Moment, object: &str) -> String {
     let object = json::on_one_line(object.trim());
     let fields = object.trim_start_matches('{');
     let comma = if fields.starts_with('}') { "" } else { "," };
-    format!("{{\"event\":\"{event}\",\"at\":{}{comma}{fields}\n", now())
+    format!("{{\"event\":\"{event}\",\"at\":{at}{comma}{fields}\n")
 }
 
 /// Returns the name of an event and its fields. The names are a contract: `docs/configuration.md` lists them.
-fn fields(event: &Event) -> Option<(&'static str, Value)> {
+pub(crate) fn fields(event: &Event) -> Option<(&'static str, Value)> {
     let found = match event {
         Event::Began(phase) => ("began", json!({ "phase": phase })),
         Event::Progress { phase, files, files_total, bytes, bytes_total } => (

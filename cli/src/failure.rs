@@ -29,6 +29,9 @@ use crate::run_log::RunLog;
 use crate::secrets::Secrets;
 use crate::stdout;
 
+/// The next step after a connection that was lost while the server was at work.
+const SEE_LOG: &str = "`cutover log --follow` shows what the server does now. Then run the command again";
+
 /// A run that failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -223,7 +226,12 @@ impl From<Error> for Failure {
 
 impl From<DeployFailure> for Failure {
     fn from(failure: DeployFailure) -> Failure {
-        Failure { live: Some(failure.live), ..Failure::from(failure.error) }
+        let is_unknown = failure.live == LiveNow::Unknown;
+        let mut failed = Failure { live: Some(failure.live), ..Failure::from(failure.error) };
+        if let Some(hint) = failed.hint.as_mut().filter(|hint| is_unknown && *hint == RUN_AGAIN) {
+            SEE_LOG.clone_into(hint);
+        }
+        failed
     }
 }
 

@@ -16,6 +16,7 @@ use crate::report::Report;
 use crate::run_verb::RunVerb;
 use crate::secrets::Secrets;
 use crate::session::Session;
+use crate::table::Table;
 use crate::tally::Verbosity;
 use crate::uses::Uses;
 
@@ -204,7 +205,7 @@ impl Report for HooksReport {
         // The checks come between a switch and the hooks that follow a success.
         let rows = before.drain(..).map(|(row, _)| row);
         let rows = rows.chain(self.checks.iter().map(check)).chain(after.into_iter().map(|(row, _)| row));
-        table(&rows.collect::<Vec<_>>(), palette)
+        Table::new(["PHASE", "NAME", "RUNS", "NOTES"]).rows(rows).text(palette)
     }
 }
 
@@ -213,19 +214,4 @@ fn cell(text: &str) -> String {
     let mut lines = text.trim().lines();
     let first = one_line(lines.next().unwrap_or_default());
     if lines.next().is_some() { format!("{first} …") } else { first }
-}
-
-fn table(rows: &[[String; 4]], palette: Palette) -> String {
-    let heads = ["PHASE", "NAME", "RUNS", "NOTES"].map(str::to_owned);
-    let width = |column: usize| {
-        let cells = rows.iter().chain([&heads]).map(|row| row[column].chars().count());
-        cells.max().unwrap_or_default()
-    };
-    let widths: [usize; 4] = std::array::from_fn(width);
-    let line = |row: &[String; 4]| {
-        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        cells.join("  ").trim_end().to_owned()
-    };
-    let rows: String = rows.iter().map(|row| format!("{}\n", line(row))).collect();
-    format!("{}\n{rows}", palette.strong(line(&heads)))
 }

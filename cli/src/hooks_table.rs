@@ -103,7 +103,7 @@ impl HookKeys {
         })
     }
 
-    /// Refuses keys that have no meaning in the phase or beside each other: whoever wrote them expects an effect.
+    /// Refuses keys that have no meaning in the phase or beside each other: their author expects an effect.
     fn check_meaning(&self, phase: HookPhase) -> Result<(), Mistake> {
         use HookPhase::{
             AfterDeploy, AfterRollback, AfterSwitch, AfterUpload, BeforeRollback, BeforeSwitch, BeforeUpload, OnFailure,

@@ -5,18 +5,23 @@ use std::sync::Arc;
 use engine::event::{Event, Observer};
 use engine::journal::{JournalEntry, JournalLine, RunHead, RunResult};
 use engine::news::News;
+use engine::release::Provenance;
 use engine::report::{RunSummary, RunsReport};
+use serde_json::json;
 
 use crate::args::LogArgs;
 use crate::color::Palette;
-use crate::failure::{Failure, one_line, printable};
+use crate::events;
+use crate::failure::{Failure, printable};
 use crate::json;
 use crate::output::Output;
 use crate::place::Place;
-use crate::report::{Report, column_width};
+use crate::releases::commit_text;
+use crate::report::Report;
 use crate::session::Session;
 use crate::stdout;
-use crate::tally::{Verbosity, check_line, doing, going, hook_line};
+use crate::table::{self, Style, Table};
+use crate::tally::{Verbosity, line_of};
 use crate::units::{Seconds, Time};
 use crate::uses::Uses;
 use crate::words;
@@ -46,50 +51,54 @@ impl Observer for Lines {
     fn observe(&self, event: Event) {
         let Event::JournalLine(line) = event else { return self.inner.observe(event) };
         let text = match serde_json::from_str::<JournalLine>(&line) {
-            Ok(_) if self.is_json => Some(json::on_one_line(&line)),
+            Ok(parsed) if self.is_json => object_of(parsed),
             Ok(parsed) => text_of(&parsed),
             // A full disk cut it off, or another version wrote it.
             Err(_) if line.is_empty() => None,
-            Err(_) if self.is_json => Some(json::on_one_line(&serde_json::json!({ "unreadable": line }).to_string())),
-            Err(_) => Some("(a line that cannot be read: it was cut off)".to_owned()),
+            Err(_) if self.is_json => {
+                Some(format!("{}\n", json::on_one_line(&json!({ "event": "unreadable", "text": line }).to_string())))
+            }
+            Err(_) => Some("(a line that cannot be read: it was cut off)\n".to_owned()),
         };
         if let Some(text) = text {
             // A reader that has gone away has read enough.
-            stdout::write(&format!("{text}\n")).unwrap_or_default();
+            stdout::write(&text).unwrap_or_default();
         }
     }
+}
+
+/// Returns a line of a journal as a line of `--events`.
+fn object_of(JournalLine { at, entry }: JournalLine) -> Option<String> {
+    let (event, fields) = match entry {
+        JournalEntry::Begun(head) => ("run_began", json!(head)),
+        JournalEntry::News(news) => events::fields(&news.into())?,
+        JournalEntry::Ended(result) => ("run_ended", json!(result)),
+    };
+    Some(events::line_at(event, at, &fields.to_string()))
 }
 
 /// Returns a line of a journal for people. The end of a phase says nothing new.
 fn text_of(line: &JournalLine) -> Option<String> {
     let text = match &line.entry {
-        JournalEntry::Begun(RunHead { verb, provenance }) => format!("{verb} by {}", provenance.person()),
+        JournalEntry::Begun(RunHead { verb, provenance }) => {
+            let Provenance { commit, dirty, branch, .. } = provenance;
+            let commit = commit_text(commit.as_deref(), *dirty, branch.as_deref());
+            let of = commit.map_or(String::new(), |commit| format!(" of commit {commit}"));
+            format!("{verb}{of} by {}", provenance.person())
+        }
         JournalEntry::News(News::Ended(_)) => return None,
-        JournalEntry::News(news) => news_line(news),
+        JournalEntry::News(News::Warning(text)) => format!("Warning: {text}"),
+        JournalEntry::News(news) => line_of(&news.clone().into()),
         JournalEntry::Ended(RunResult { error: Some(error), live, .. }) => {
             format!("Failed: {error}; {}", live_text(live.as_ref()))
         }
         JournalEntry::Ended(RunResult { live, .. }) => format!("Done; {}", live_text(live.as_ref())),
     };
-    Some(format!("{}  {}", Time(line.at.second()), printable(&text)))
+    Some(format!("{}  {}\n", Time(line.at.second()), printable(&text)))
 }
 
 fn live_text(live: Option<&engine::release::ReleaseId>) -> String {
     live.map_or("nothing is live".to_owned(), |live| format!("release {live} is live"))
-}
-
-fn news_line(news: &News) -> String {
-    match news {
-        News::Began(phase) | News::Ended(phase) => doing(*phase).to_owned(),
-        News::Warning(text) => format!("Warning: {text}"),
-        News::LockWait(holder) => format!("Waiting for the lock of {holder}"),
-        News::Removed(release) => format!("Removed release {release}"),
-        News::Live(release) => format!("Release {release} is live"),
-        News::Hook(event) => hook_line(event),
-        News::Check(event) => check_line(event),
-        News::GoingBack(ends) => going(ends),
-        News::Returning { from, to } => format!("Release {from} failed: switching back to release {to}"),
-    }
 }
 
 impl Report for RunsReport {
@@ -99,21 +108,12 @@ impl Report for RunsReport {
         if self.runs.is_empty() {
             return "There are no runs\n".to_owned();
         }
-        let heads = ["RUN", "BEGAN", "TIME", "VERB", "WHO", "LIVE", "RESULT"].map(str::to_owned);
-        let rows: Vec<[String; 7]> = self.runs.iter().map(row).collect();
-        let all = || [&heads].into_iter().chain(&rows);
-        let widths: [usize; 6] = std::array::from_fn(|column| column_width(all().map(|row| &row[column])));
-        let line = |row: &[String; 7]| {
-            let cells = row.iter().zip(widths.iter().chain([&0]));
-            let cells: Vec<String> = cells.map(|(cell, &width)| format!("{cell:width$}")).collect();
-            cells.join("  ").trim_end().to_owned()
+        let style = |run: &RunSummary| -> Style {
+            if run.error.is_some() { |palette, line| palette.error(line).to_string() } else { table::plain }
         };
-        let mut text = format!("{}\n", palette.strong(line(&heads)));
-        for (row, run) in rows.iter().zip(&self.runs) {
-            let line = line(row);
-            text += &if run.error.is_some() { format!("{}\n", palette.error(line)) } else { format!("{line}\n") };
-        }
-        text
+        Table::new(["RUN", "BEGAN", "TIME", "VERB", "WHO", "LIVE", "RESULT"])
+            .styled_rows(self.runs.iter().map(|run| (row(run), style(run))))
+            .text(palette)
     }
 
     fn next(&self) -> Option<String> {
@@ -135,15 +135,15 @@ fn row(run: &RunSummary) -> [String; 7] {
     let result = match (run.ended, &run.error) {
         (None, _) => "no end".to_owned(),
         (Some(_), None) => "done".to_owned(),
-        (Some(_), Some(error)) => one_line(error),
+        (Some(_), Some(error)) => error.clone(),
     };
     let seconds = run.ended.map(|ended| Seconds(ended.seconds_since(run.began)).to_string());
     [
         run.run.to_string(),
         Time(run.began.second()).to_string(),
         seconds.unwrap_or_default(),
-        one_line(&run.verb),
-        one_line(&run.who),
+        run.verb.clone(),
+        run.who.clone(),
         changes,
         result,
     ]

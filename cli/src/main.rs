@@ -67,6 +67,7 @@ mod failure;
 mod hint;
 mod report;
 mod stdout;
+mod table;
 mod units;
 
 use std::ffi::OsStr;

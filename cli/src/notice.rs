@@ -1,4 +1,4 @@
-//! The notices for the webhook: what a run begins, and what came of it.
+//! The notices for the webhook: the start of a run, and its outcome.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +19,7 @@ use crate::run_verb::RunVerb;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
 
-/// What came of a run, in the words of a notice.
+/// The outcome of a run, in the words of a notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Outcome {
     /// The release of the run.
@@ -81,7 +81,7 @@ impl Notices {
     }
 
     fn tell(&self, event: &'static str, fields: Value) {
-        let at = now();
+        let at = now().to_string();
         let mut body = self.run.clone();
         let seconds = (self.began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
         body.insert("seconds".into(), json!(seconds));

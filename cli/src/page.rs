@@ -1,5 +1,5 @@
-//! The text of a table while it is read, and what the reader notes beside the values: secrets, and mistakes that
-//! count only where a value is used.
+//! The text of a table while it is read, and the notes of its reader: secrets, and mistakes that count only where a value
+//! is used.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

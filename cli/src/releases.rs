@@ -6,8 +6,9 @@ use crate::args::ReleasesArgs;
 use crate::color::Palette;
 use crate::failure::{Failure, one_line};
 use crate::pin::pinned;
-use crate::report::{Report, column_width};
+use crate::report::Report;
 use crate::session::Session;
+use crate::table::{self, Style, Table};
 use crate::tally::Verbosity;
 use crate::units::{Bytes, Commit, Count, Time};
 use crate::uses::Uses;
@@ -55,25 +56,23 @@ fn state_name(state: ReleaseState) -> &'static str {
 
 const HEADS: [&str; 8] = ["RELEASE", "STATE", "LIVE SINCE", "COMMIT", "FILES", "SIZE", "OWN", "WHO"];
 
-/// The number columns, which are aligned at their right.
-const NUMBERS: std::ops::Range<usize> = 4..7;
+/// The columns of numbers.
+const NUMBERS: &[usize] = &[4, 5, 6];
 
 fn table(releases: &[ReleaseReport], palette: Palette) -> String {
-    let rows: Vec<[String; 8]> = releases.iter().map(row).collect();
-    let heads = HEADS.map(str::to_owned);
-    let width = |column: usize| column_width(rows.iter().chain([&heads]).map(|row| &row[column]));
-    let widths: [usize; 8] = std::array::from_fn(width);
-    let mut text = format!("{}\n", palette.strong(line(&heads, &widths)));
-    for (row, release) in rows.iter().zip(releases) {
-        let line = line(row, &widths);
-        text += &match release.state {
-            ReleaseState::Live => format!("{}\n", palette.strong(line)),
-            ReleaseState::Damaged => format!("{}\n", palette.error(line)),
-            ReleaseState::Bad => format!("{}\n", palette.warning(line)),
-            ReleaseState::Ready | ReleaseState::Earlier | ReleaseState::Removed => format!("{line}\n"),
-        };
+    Table::new(HEADS)
+        .numbers(NUMBERS)
+        .styled_rows(releases.iter().map(|release| (row(release), style(release))))
+        .text(palette)
+}
+
+fn style(release: &ReleaseReport) -> Style {
+    match release.state {
+        ReleaseState::Live => |palette, line| palette.strong(line).to_string(),
+        ReleaseState::Damaged => |palette, line| palette.error(line).to_string(),
+        ReleaseState::Bad => |palette, line| palette.warning(line).to_string(),
+        ReleaseState::Ready | ReleaseState::Earlier | ReleaseState::Removed => table::plain,
     }
-    text
 }
 
 fn row(release: &ReleaseReport) -> [String; 8] {
@@ -85,23 +84,20 @@ fn row(release: &ReleaseReport) -> [String; 8] {
         Count(release.files).to_string(),
         Bytes(release.bytes).to_string(),
         Bytes(release.own_bytes).to_string(),
-        one_line(&release.who),
+        release.who.clone(),
     ]
 }
 
 /// Returns the commit of a release, with `-dirty` behind it if the deployed files differ from it, and its branch.
 pub(crate) fn commit(release: &ReleaseReport) -> Option<String> {
-    let dirty = if release.dirty == Some(true) { "-dirty" } else { "" };
-    let branch = release.branch.as_ref().map_or(String::new(), |branch| format!(" ({})", one_line(branch)));
-    release.commit.as_deref().map(|commit| format!("{}{dirty}{branch}", Commit(commit)))
+    commit_text(release.commit.as_deref(), release.dirty, release.branch.as_deref())
 }
 
-fn line(row: &[String; 8], widths: &[usize; 8]) -> String {
-    let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, &width))| {
-        if NUMBERS.contains(&column) { format!("{cell:>width$}") } else { format!("{cell:width$}") }
-    });
-    let cells: Vec<String> = cells.collect();
-    cells.join("  ").trim_end().to_owned()
+/// As [`commit`], of its parts.
+pub(crate) fn commit_text(commit: Option<&str>, dirty: Option<bool>, branch: Option<&str>) -> Option<String> {
+    let dirty = if dirty == Some(true) { "-dirty" } else { "" };
+    let branch = branch.map_or(String::new(), |branch| format!(" ({})", one_line(branch)));
+    commit.map(|commit| format!("{}{dirty}{branch}", Commit(commit)))
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub(crate) trait Report: Serialize {
         None
     }
 
-    /// Returns what came of it, for the webhook.
+    /// Returns the outcome, for the webhook.
     fn outcome(&self) -> Option<Outcome> {
         None
     }
@@ -70,15 +70,6 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 /// Returns the counts of a comparison: `12 new, 1,828 changed, 3 removed`.
 pub(crate) fn changes(new: u64, changed: u64, removed: u64) -> String {
     format!("{} new, {} changed, {} removed", Count(new), Count(changed), Count(removed))
-}
-
-/// The widest column of a table. A wider cell has its line to itself, and does not widen all others: a server could name
-/// one of megabytes.
-const COLUMN_MAX: usize = 100;
-
-/// Returns the width of a column of these cells.
-pub(crate) fn column_width<'a>(cells: impl Iterator<Item = &'a String>) -> usize {
-    cells.map(|cell| cell.chars().count()).filter(|&width| width <= COLUMN_MAX).max().unwrap_or_default()
 }
 
 /// Aligned lines of a label and a text, for the block below a headline. A text stays on its line, whatever a server put

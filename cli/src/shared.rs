@@ -19,9 +19,10 @@ use crate::color::Palette;
 use crate::failure::{Failure, one_line};
 use crate::place::Place;
 use crate::question::{can_ask, confirm};
-use crate::report::{Report, column_width};
+use crate::report::Report;
 use crate::session::Session;
 use crate::settings::Settings;
+use crate::table::Table;
 use crate::tally::Verbosity;
 use crate::units::{Bytes, Count, Counted};
 use crate::uses::Uses;
@@ -234,18 +235,8 @@ impl Report for SharedListReport {
         if self.paths.is_empty() {
             return "`shared/` is empty\n".to_owned();
         }
-        let heads = ["PATH", "KIND", "SIZE", "MODE", "LIVE"].map(str::to_owned);
-        let rows: Vec<[String; 5]> = self.paths.iter().map(row).collect();
-        let widths: [usize; 5] =
-            std::array::from_fn(|column| column_width(rows.iter().chain([&heads]).map(|row| &row[column])));
-        let line = |row: &[String; 5]| {
-            let cells = row.iter().zip(widths).enumerate();
-            let cells = cells
-                .map(|(at, (cell, width))| if at == 2 { format!("{cell:>width$}") } else { format!("{cell:width$}") });
-            cells.collect::<Vec<String>>().join("  ").trim_end().to_owned()
-        };
-        let mut text = format!("{}\n", palette.strong(line(&heads)));
-        rows.iter().for_each(|row| text += &format!("{}\n", line(row)));
+        let heads = ["PATH", "KIND", "SIZE", "MODE", "LIVE"];
+        let mut text = Table::new(heads).numbers(&[2]).rows(self.paths.iter().map(row)).text(palette);
         if self.paths_left_out > 0 {
             text += &format!("and {} more\n", Count(self.paths_left_out));
         }
@@ -262,7 +253,7 @@ fn row(entry: &SharedEntryReport) -> [String; 5] {
     };
     let size = entry.bytes.map_or("-".to_owned(), |bytes| Bytes(bytes).to_string());
     let linked = if entry.linked { "linked" } else { "-" };
-    [one_line(&entry.path), kind.to_owned(), size, one_line(&entry.mode), linked.to_owned()]
+    [entry.path.clone(), kind.to_owned(), size, entry.mode.clone(), linked.to_owned()]
 }
 
 impl Report for SharedWriteReport {

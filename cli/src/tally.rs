@@ -82,22 +82,12 @@ impl Tally {
                 (running.bytes, running.bytes_total) = (bytes, bytes_total);
             }
             Event::Ended(phase) => self.ended(phase, now),
-            Event::AgentCopied { bytes, is_lent } => {
-                let done = if is_lent { "Lent the server the agent" } else { "Copied the agent to the server" };
-                self.say(Verbosity::Brief, format!("{done} ({})", Bytes(bytes)));
-            }
-            Event::GoingBack(ends) => self.say(Verbosity::Brief, going(&ends)),
-            Event::LockWait { holder } => self.say(Verbosity::Brief, format!("Waiting for the lock of {holder}")),
-            Event::Live { release } => self.say(Verbosity::Verbose, format!("Release {release} is live")),
-            Event::ReleaseRemoved { release } => self.say(Verbosity::Verbose, format!("Removed release {release}")),
             Event::Hook(event) => self.hook(&event),
-            Event::Check(event) => self.say(Verbosity::Brief, check_line(&event)),
-            Event::Returning { from, to } => {
-                self.warn(&format!("Release {from} failed: switching back to release {to}"));
+            Event::Returning { .. } | Event::Warning(_) => self.warn(&line_of(&event)),
+            Event::AgentCopied { .. } | Event::GoingBack(_) | Event::LockWait { .. } | Event::Check(_) => {
+                self.say(Verbosity::Brief, line_of(&event));
             }
-            Event::Warning(text) => self.warn(&text),
-            Event::Detail(text) => self.say(Verbosity::Verbose, text),
-            _ => {}
+            _ => self.say(Verbosity::Verbose, line_of(&event)),
         }
     }
 
@@ -164,8 +154,28 @@ impl Tally {
     }
 }
 
+/// Returns the line for an event. The progress of a phase has none.
+pub(crate) fn line_of(event: &Event) -> String {
+    match event {
+        Event::Began(phase) => doing(*phase).to_owned(),
+        Event::AgentCopied { bytes, is_lent } => {
+            let done = if *is_lent { "Lent the server the agent" } else { "Copied the agent to the server" };
+            format!("{done} ({})", Bytes(*bytes))
+        }
+        Event::GoingBack(ends) => going(ends),
+        Event::LockWait { holder } => format!("Waiting for the lock of {holder}"),
+        Event::Live { release } => format!("Release {release} is live"),
+        Event::ReleaseRemoved { release } => format!("Removed release {release}"),
+        Event::Hook(event) => hook_line(event),
+        Event::Check(event) => check_line(event),
+        Event::Returning { from, to } => format!("Release {from} failed: switching back to release {to}"),
+        Event::Warning(text) | Event::Detail(text) => text.clone(),
+        _ => String::new(),
+    }
+}
+
 /// Returns the line for news of a hook.
-pub(crate) fn hook_line(event: &HookEvent) -> String {
+fn hook_line(event: &HookEvent) -> String {
     match event {
         HookEvent::Began { name, phase } => format!("Running hook {name} ({})", phase.name()),
         HookEvent::Line { name, text } => format!("[{name}] {text}"),
@@ -177,7 +187,7 @@ pub(crate) fn hook_line(event: &HookEvent) -> String {
 }
 
 /// Returns the line for news of a check.
-pub(crate) fn check_line(event: &CheckEvent) -> String {
+fn check_line(event: &CheckEvent) -> String {
     match event {
         CheckEvent::Failed { name, attempt, reason } => format!("Check {name}, try {attempt}: {reason}"),
         CheckEvent::Passed { name } => format!("Check {name} passed"),
@@ -193,7 +203,7 @@ pub(crate) fn doing(phase: Phase) -> &'static str {
         Phase::Lock => "Waiting for the lock",
         Phase::Upload => "Sending",
         Phase::Assemble => "Assembling",
-        Phase::Sync => "Syncing",
+        Phase::Sync => "Making it durable",
         Phase::Hooks => "Running hooks",
         Phase::Switch => "Switching",
         Phase::Cleanup => "Cleaning up",

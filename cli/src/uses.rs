@@ -1,5 +1,5 @@
-//! The keys that a verb uses. Only their variables must be set: whoever asks for the status of a stage need not have the
-//! secrets of its hooks.
+//! The keys that a verb uses. Only their variables must be set: a person who asks for the status of a stage need not have
+//! the secrets of its hooks.
 
 /// The keys that a verb uses. Each case includes the earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

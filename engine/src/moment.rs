@@ -1,5 +1,7 @@
 //! A moment in Unix time, to the millisecond. In JSON it is in seconds, as all times are.
 
+use std::fmt;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A moment in Unix time.
@@ -18,6 +20,13 @@ impl Moment {
     /// Returns the seconds since another moment, or 0 if that one is later.
     pub fn seconds_since(self, other: Moment) -> f64 {
         self.millis.saturating_sub(other.millis) as f64 / 1000.0
+    }
+}
+
+impl fmt::Display for Moment {
+    /// Writes it as in JSON, in seconds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:03}", self.second(), self.millis % 1000)
     }
 }
 
@@ -43,6 +52,7 @@ mod tests {
         let check = |millis: u64, text: &str| {
             assert_eq!(serde_json::to_string(&Moment { millis }).unwrap(), text);
             assert_eq!(serde_json::from_str::<Moment>(text).unwrap(), Moment { millis });
+            assert_eq!(serde_json::from_str::<Moment>(&Moment { millis }.to_string()).unwrap(), Moment { millis });
         };
         check(0, "0.0");
         check(1_796_034_029_214, "1796034029.214");

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{CheckEvent, GoingBack, HookEvent, Phase};
+use crate::event::{CheckEvent, Event, GoingBack, HookEvent, Phase};
 use crate::release::ReleaseId;
 
 /// One piece of news.
@@ -36,4 +36,21 @@ pub enum News {
         /// The release that is switched to.
         to: ReleaseId,
     },
+}
+
+impl From<News> for Event {
+    fn from(news: News) -> Event {
+        match news {
+            News::Began(phase) => Event::Began(phase),
+            News::Ended(phase) => Event::Ended(phase),
+            News::Warning(warning) => Event::Warning(warning),
+            News::GoingBack(ends) => Event::GoingBack(ends),
+            News::LockWait(holder) => Event::LockWait { holder },
+            News::Removed(release) => Event::ReleaseRemoved { release },
+            News::Live(release) => Event::Live { release },
+            News::Hook(event) => Event::Hook(event),
+            News::Check(event) => Event::Check(event),
+            News::Returning { from, to } => Event::Returning { from, to },
+        }
+    }
 }

@@ -27,7 +27,7 @@ pub(crate) struct GlobalArgs {
     /// The SSH client: ssh2 (built in), openssh (the system's `ssh`) or auto [default: auto]
     #[arg(long, global = true, value_enum, value_name = "SSH", hide_possible_values = true)]
     pub(crate) transport: Option<TransportChoice>,
-    /// The directory of the manifest database and of up to 1 GiB of sent content [default: $XDG_CACHE_HOME/cutover]
+    /// The directory of caches, worktrees and logs of this machine [default: $XDG_CACHE_HOME/cutover]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
     /// Print one JSON object on stdout at the end

@@ -7,6 +7,7 @@ use super::place::PlaceArgs;
 
 /// `hooks`
 #[derive(Debug, clap::Args)]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub(crate) struct HooksArgs {
     #[command(subcommand)]
     pub(crate) verb: HooksVerb,

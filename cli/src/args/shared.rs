@@ -8,6 +8,7 @@ use super::place::{PlaceArgs, TargetArg};
 
 /// `shared`
 #[derive(Debug, clap::Args)]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub(crate) struct SharedArgs {
     #[command(subcommand)]
     pub(crate) command: SharedCommand,

@@ -1,8 +1,8 @@
-//! Carries files over: what only the live release has, beyond its manifest, is copied into the new one, as far as the
-//! patterns of `carry_over` match it. A plugin that was installed on the server is such a thing.
+//! Carries files over: copies files that only the live release has, such as a plugin that was installed on the server,
+//! into the new one, if the patterns of `carry_over` match them.
 //!
-//! A file that the live release's manifest has came with a source, and goes with it. A path that the new manifest has is
-//! the new source's. So neither an old version nor a deleted file comes back.
+//! A file in the live release's manifest came with a source, and goes with it. A path in the new manifest belongs to the
+//! new source. So neither an old version nor a deleted file comes back.
 //!
 //! Everything is opened through no symlink and no mount. A symlink is carried as it is if it stays in the release; links
 //! into `shared/`, and others that lead out of the release, are not.

@@ -14,7 +14,6 @@
 //! | `walk` | the comparison of one release |
 //! | `links` | the links into `shared/`, which the manifest does not have |
 //! | `found` | the differences that were found |
-//! | `own` | the file `own`: the names that hooks changed |
 //! | `hooks` | the comparison after hooks |
 //! | `repair` | the repair of objects that hooks changed |
 //! | `several` | the comparison of several releases |

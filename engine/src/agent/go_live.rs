@@ -6,28 +6,16 @@ use std::time::Instant;
 
 use crate::error::{Error, HookError};
 use crate::event::Phase;
-use crate::release::ReleaseId;
 use crate::wire::message::Hello;
 
 use super::conversation::Conversation;
 use super::reporter::Reporter;
 use super::run::{Act, GoLive, end_overdue_trial, relay};
 use super::site::Site;
-use super::site::switch::{self, Step, Switch, SwitchOutcome};
-
-/// A release that is to go live.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Departure<'a> {
-    /// The release.
-    pub(crate) id: &'a ReleaseId,
-    /// The direction of the switch.
-    pub(crate) step: Step<'a>,
-    /// Whether the release was live before: only hooks that are meant for a rollback run.
-    pub(crate) is_rollback: bool,
-}
+use super::site::switch::SwitchOutcome;
 
 /// A release that went live.
-pub(crate) struct Arrival {
+pub(crate) struct WentLive {
     /// The result of the switch.
     pub(crate) switched: SwitchOutcome,
     /// The duration of the phases, in seconds.
@@ -39,20 +27,17 @@ pub(crate) fn go_live(
     conversation: &Conversation,
     hello: &Hello,
     site: &mut Site,
-    departure: Departure<'_>,
-) -> Result<Arrival, Error> {
-    let Departure { id, step, is_rollback } = departure;
+    order: GoLive,
+) -> Result<WentLive, Error> {
     let began = Instant::now();
     let live = site.layout.current.live()?;
-    if live.as_ref() == Some(id) {
-        return Ok(Arrival { switched: SwitchOutcome { previous: live, warnings: Vec::new() }, seconds: Vec::new() });
+    if live.as_ref() == Some(&order.release) {
+        return Ok(WentLive { switched: SwitchOutcome { previous: live, warnings: Vec::new() }, seconds: Vec::new() });
     }
     if hello.procedure.needs_runner() {
         // A runner may come to the switch before it hears that the client has gone.
-        conversation.begin_switch(id)?;
-        let back = if let Step::Back { reason } = step { Some(reason.to_owned()) } else { None };
-        let act = Act::GoLive(GoLive { release: id.clone(), back, is_rollback });
-        let ended = relay(conversation, &site.lock, hello, act);
+        conversation.begin_switch(&order.release)?;
+        let ended = relay(conversation, &site.lock, hello, Act::GoLive(order));
         // The runner wrote records.
         site.read_again()?;
         if let Err(Error::Hook(HookError::RunnerEnded)) = ended {
@@ -63,15 +48,11 @@ pub(crate) fn go_live(
         let ended = ended?;
         let hooks = began.elapsed().as_secs_f32() - ended.switch_seconds;
         let seconds = vec![(Phase::Hooks, hooks), (Phase::Switch, ended.switch_seconds)];
-        return Ok(Arrival { switched: SwitchOutcome { previous: ended.previous, warnings: ended.warnings }, seconds });
+        return Ok(WentLive {
+            switched: SwitchOutcome { previous: ended.previous, warnings: ended.warnings },
+            seconds,
+        });
     }
-    conversation.begin_switch(id)?;
-    conversation.began(Phase::Switch);
-    let Site { lock, layout, releases } = site;
-    let verb = hello.request.verb();
-    let switch = Switch { id, step, verb, provenance: &hello.provenance, trial: None };
-    let switched = switch::switch(layout, lock, releases, switch)?;
-    conversation.ended(Phase::Switch);
-    conversation.live(id);
-    Ok(Arrival { switched, seconds: vec![(Phase::Switch, began.elapsed().as_secs_f32())] })
+    let switched = order.switch(conversation, hello, site, None)?;
+    Ok(WentLive { switched, seconds: vec![(Phase::Switch, began.elapsed().as_secs_f32())] })
 }

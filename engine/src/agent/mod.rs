@@ -2,10 +2,10 @@
 //!
 //! The modules are in the order in which a deploy uses them: the deploy path (`site`, `stamps`, `store`), the content
 //! that is wanted and received (`staging`, `classify`, `space`, `remode`, `sign`, `receive`), the new tree
-//! (`assemble`, `reuse`, `carry_over`, `shared`, `writable`), its comparison with the manifest (`compare`), and removal (`uptime`, `mounts`,
-//! `process`, `prune`, `trash`, `removed`). `deploy` is the order of the steps, and `run` has the hooks and checks of a runner.
-//! They report through `reporter`, to a `conversation`. `lane` is a process of its own: it hands its stdin over to the
-//! inlets of `receive`.
+//! (`assemble`, `reuse`, `carry_over`, `shared`, `writable`), its comparison with the manifest (`compare`), and removal
+//! (`uptime`, `mounts`, `process`, `prune`, `trash`, `removed`). `serve` has the verbs, `deploy` the order of the steps,
+//! `go_live` the switch, and `run` the hooks and checks of a runner. They report through `reporter`, to a `conversation`.
+//! `lane` is a process of its own: it hands its stdin over to the inlets of `receive`.
 
 mod clock;
 mod json;

@@ -2,13 +2,13 @@
 //!
 //! | question | files |
 //! |---|---|
-//! | Which directory is the source? | `source_directory`; for a commit, `worktree` |
+//! | Which directory is the source? | `source_directory`; for a commit, `worktree`; its hooks, `build` |
 //! | What is in the source? | `rules` with `ignore_file`, `levels` and `checkout`; `commit`, `changes`, `scan`, `review` |
 //! | What is remembered? | `memory`: `last_scan`, `known_target`, `database`, `cache` with `patch`, `git` |
 //! | What is deployed? | `source_directory`, `source` |
 //! | How is it packed? | `packer` with `outgoing_file`, `level`, `probe` |
 //! | How does it reach one host? | `conversation` with `load`, `delivery`; `upload` over `lanes` |
-//! | What is exchanged with one host? | `hello`, then `exchange` for a deploy, `query` for the other verbs |
+//! | What is exchanged with one host? | `hello`, then `exchange` for a deploy, `shared_files`, `query` for other verbs; `verdict` |
 //! | In which order? | `deploy` |
 //!
 //! A source and a packer know no host. An exchange has one.

@@ -146,9 +146,8 @@ mod tests {
 
     #[test]
     fn no_secret_is_shown_also_where_one_contains_another() {
-        let mask = Mask::new(&["pass".into(), "password1".into(), "two\nlines".into(), " ".into()]);
+        let mask = Mask::new(&["pass".into(), "password1".into(), " ".into()]);
         assert_eq!(mask.mask("a password1 and a pass".into()), "a *** and a ***");
-        assert_eq!(mask.mask("two or more lines".into()), "*** or more ***");
         assert_eq!(Mask::new(&[]).mask("plain".into()), "plain");
     }
 

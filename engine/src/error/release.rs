@@ -21,10 +21,10 @@ pub enum ReleaseError {
     #[error("There is no release {0}")]
     Unknown(ReleaseId),
     /// No run has that number.
-    #[error("There is no journal of a run {0}")]
+    #[error("Run {0} has no journal")]
     UnknownRun(u64),
     /// No run has a journal yet.
-    #[error("There is no journal of any run yet")]
+    #[error("No run has a journal yet")]
     NoRuns,
     /// No earlier release exists to go back to.
     #[error("No release was live before, so there is nothing to roll back to")]
@@ -116,7 +116,7 @@ pub enum ReleaseError {
         waited: Duration,
     },
     /// This run was started by a hook of the run that holds the lock.
-    #[error("The hook `{hook}` runs this command, and the deploy of that hook has the lock until the hook has ended")]
+    #[error("This command runs inside the hook `{hook}`, whose run has the lock")]
     InsideHook {
         /// The hook.
         hook: String,
@@ -144,7 +144,7 @@ pub enum ReleaseError {
         path: String,
     },
     /// The holder of the lock cannot be interrupted.
-    #[error("The lock is held by {holder}. That run was not interrupted: {reason}")]
+    #[error("Could not interrupt the run of {holder}: {reason}")]
     NotInterrupted {
         /// Its user, host, start and verb.
         holder: String,

@@ -33,8 +33,8 @@ pub(crate) struct HookEffects {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Compares a release with its manifest after its hooks, and keeps the names that are its own. Call it before the
-/// release is live, and only if it did not differ before the hooks. Fails if a hook changed objects of the store and they may not or cannot be repaired.
+/// Compares a release with its manifest after its hooks, and keeps the names that are its own. Call it only if it did
+/// not differ before the hooks. Fails if a hook changed objects of the store and they may not or cannot be repaired.
 pub(crate) fn after_hooks(site: &Site, id: &ReleaseId, policy: HookEdits) -> Result<HookEffects, Error> {
     threads::start_pool()?;
     let record = site.releases.find(id).ok_or_else(|| Error::from(ReleaseError::Unknown(id.clone())))?;

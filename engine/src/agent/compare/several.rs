@@ -173,7 +173,7 @@ fn error_of(compared: &Compared, id: &ReleaseId) -> Error {
 /// Returns a warning for differences.
 pub(crate) fn warning_of(differences: &Differences) -> String {
     match &differences.releases[..] {
-        [id] => format!("Release {id} is not what was deployed, it was changed on the server: {differences}"),
+        [id] => format!("Release {id} was changed on the server: {differences}"),
         several => {
             let ids: Vec<&str> = several.iter().map(ReleaseId::as_str).collect();
             format!("Releases {} were changed on the server in the same way: {differences}", ids.join(", "))

@@ -1,5 +1,5 @@
-//! The last part of the first step: gives a complete tree what its manifest does not have: files that are carried over,
-//! directories that the application writes to, and the links into `shared/`.
+//! The last part of the first step: adds the names that the manifest does not have: files that are carried over, directories
+//! that the application writes to, and the links into `shared/`.
 
 use std::borrow::Cow;
 

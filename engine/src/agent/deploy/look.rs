@@ -1,9 +1,9 @@
 //! The comparison of the live release with its manifest, while the client scans.
 //!
 //! A deploy names the edits of the live release, since the next release does not have them. If the source is the same,
-//! it must know whether there are any. The client asks for the comparison as soon as the connection stands, so the comparison takes no time of its own where the two are different
-//! machines. It begins before the lock is held: the result counts only if the same release is live under the lock.
-//! Edits that come later belong to the next deploy.
+//! it must know whether there are any. The client asks for the comparison as soon as the connection stands, so it takes no
+//! time of its own if client and server are two machines. It begins before the lock is held: the result counts only if the
+//! same release is live under the lock. Edits that come later belong to the next deploy.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -51,14 +51,14 @@ use self::publish::{Publication, PublishedRelease, publish};
 use super::clock::now;
 use super::compare::after_hooks;
 use super::conversation::Conversation;
-use super::go_live::{Departure, go_live};
+use super::go_live::go_live;
 use super::reporter::Reporter;
-use super::run::{Act, Scene, end_overdue_trial, relay};
+use super::run::{Act, GoLive, Scene, end_overdue_trial, relay};
 use super::site::Site;
 use super::site::layout::Layout;
 use super::site::lock::Lock;
 use super::site::reserve;
-use super::site::switch::{Step, SwitchOutcome};
+use super::site::switch::SwitchOutcome;
 use super::staging::Staging;
 use super::store::Store;
 
@@ -248,11 +248,10 @@ fn switch_to(
     if task.order.begin.no_switch {
         return Ok(None);
     }
-    let id = &task.decision.id;
-    let departure = Departure { id, step: Step::Forward, is_rollback: false };
-    let arrival = go_live(conversation, task.order.hello, site, departure)?;
-    phases.extend(arrival.seconds);
-    Ok(Some(arrival.switched))
+    let order = GoLive { release: task.decision.id.clone(), back: None, is_rollback: false };
+    let went_live = go_live(conversation, task.order.hello, site, order)?;
+    phases.extend(went_live.seconds);
+    Ok(Some(went_live.switched))
 }
 
 /// Runs the hooks of a phase between the lock and the switch.

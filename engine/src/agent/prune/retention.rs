@@ -21,7 +21,7 @@ const BAD_KEPT: usize = 1;
 
 /// Decides which releases expire. The live release and the one that a rollback goes to always stay, and so do pinned
 /// ones, which take no place. Good releases that were live count. Of the bad ones the newest stays. A release that was
-/// never live expires when it is older than all that stay.
+/// never live expires when it is older than all that stay, or when as many of its kind are newer.
 ///
 /// The grace is measured with the clock of the boot, which nobody sets. If the release was retired in another boot,
 /// the time of day decides. A time in the future comes from a wrong clock: then no grace is known to run.
@@ -41,7 +41,11 @@ pub(crate) fn retention(
         releases.records.iter().find(|record| kept.contains(&record.id)).map_or(0, |record| record.sequence);
     let newest_bad = releases.records.iter().rev().filter(|record| record.is_bad() && !kept.contains(&record.id));
     let newest_bad: HashSet<&ReleaseId> = newest_bad.take(BAD_KEPT).map(|record| &record.id).collect();
-    let expires = |record: &Record| record.was_live() || record.is_bad() || record.sequence < oldest_kept;
+    let unused = releases.records.iter().rev().filter(|record| is_unused(record) && !record.is_pinned(now));
+    let newest_unused: HashSet<&ReleaseId> =
+        unused.take(policy.keep_releases as usize).map(|record| &record.id).collect();
+    let expires =
+        |record: &Record| !is_unused(record) || record.sequence < oldest_kept || !newest_unused.contains(&record.id);
     let stays = |record: &Record| kept.contains(&record.id) || newest_bad.contains(&record.id) || record.is_pinned(now);
     let goes = |record: &&Record| !stays(record) && expires(record);
     for record in releases.records.iter().filter(goes) {
@@ -52,6 +56,11 @@ pub(crate) fn retention(
         list.push(record.id.clone());
     }
     retention
+}
+
+/// Tells whether a release was never live and may become so: it waits for a switch, or its deploy failed before that.
+fn is_unused(record: &Record) -> bool {
+    !record.was_live() && !record.is_bad()
 }
 
 /// Returns the live release, the one that a rollback goes to, and then the newest good ones that were live, up to
@@ -139,6 +148,8 @@ mod tests {
     fn a_release_that_was_never_live_takes_no_place() {
         check(&releases(5, &[4]), "5", 3, 0, 10_000, &["1"], &[]);
         check(&releases(5, &[1]), "5", 3, 0, 10_000, &["1", "2"], &[]);
+        // Deploys that failed one after the other.
+        check(&releases(6, &[3, 4, 5, 6]), "2", 2, 0, 10_000, &["3", "4"], &[]);
     }
 
     fn with_bad(mut releases: Releases, bad: &[&str]) -> Releases {

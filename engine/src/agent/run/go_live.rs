@@ -14,7 +14,7 @@ use std::time::Instant;
 use crate::error::{Error, HookError};
 use crate::event::Phase;
 use crate::hook::{Hook, HookPhase, OnError};
-use crate::release::ReleaseId;
+use crate::release::{ReleaseId, Trial};
 use crate::wire::message::{Hello, Request};
 
 use super::attendance::Attendance;
@@ -28,6 +28,29 @@ use crate::agent::reporter::Reporter;
 use crate::agent::site::Site;
 use crate::agent::site::marks;
 use crate::agent::site::switch::{self, Step, Switch, SwitchOutcome};
+
+impl GoLive {
+    /// Switches to the release, and tells it. Fails without a switch if the client has gone.
+    pub(crate) fn switch(
+        &self,
+        reporter: &dyn Reporter,
+        hello: &Hello,
+        site: &mut Site,
+        trial: Option<&Trial>,
+    ) -> Result<SwitchOutcome, Error> {
+        let GoLive { release, back, .. } = self;
+        reporter.begin_switch(release)?;
+        reporter.began(Phase::Switch);
+        let step = back.as_ref().map_or(Step::Forward, |reason| Step::Back { reason });
+        let (verb, provenance) = (hello.request.verb(), &hello.provenance);
+        let Site { lock, layout, releases } = site;
+        let switch = Switch { id: release, step, verb, provenance, trial };
+        let switched = switch::switch(layout, lock, releases, switch)?;
+        reporter.live(release);
+        reporter.ended(Phase::Switch);
+        Ok(switched)
+    }
+}
 
 /// A release on its way to be live.
 pub(super) struct Launch<'a> {
@@ -51,19 +74,22 @@ impl Launch<'_> {
             Scene { release: Some(order.release.clone()), previous: previous.clone(), is_rollback: order.is_rollback };
         let switched = self.prepare(site, &scene).and_then(|()| self.switch(site, order, &scene));
         let (switched, deadline) = switched.inspect_err(|_| self.run_on_failure(site, &scene))?;
-        if let Err(unfit) = self.prove(site, &scene, deadline) {
+        let proved = self.prove(site, &scene, deadline);
+        self.warn_of_edits(site, &scene, &[HookPhase::AfterSwitch]);
+        if let Err(unfit) = proved {
             return Err(self.follow(site, &scene, order, unfit));
         }
         if let Err(error) = trial::end(site, &order.release) {
             let reason = error.with_cause();
             let release = &order.release;
-            self.reporter.warn(format!("Release {release} is good, but its record could not be written: {reason}. Check the server's disk: the next run takes its hooks and checks for unfinished"));
+            self.reporter.warn(format!("Release {release} is good, but its record could not be written: {reason}. Check the server's disk: the next run treats the release as failed, unless it can write the record"));
         }
         let phases: &[HookPhase] = match order.is_rollback {
             true => &[HookPhase::AfterRollback, HookPhase::AfterDeploy],
             false => &[HookPhase::AfterDeploy],
         };
         let ended = phases.iter().try_for_each(|&phase| self.hooks.run(phase, &scene, site));
+        self.warn_of_edits(site, &scene, phases);
         ended.inspect_err(|_| self.run_on_failure(site, &scene))?;
         Ok(switched)
     }
@@ -120,12 +146,24 @@ impl Launch<'_> {
         for &phase in phases {
             self.hooks.run(phase, scene, site)?;
         }
-        let has_hooks = phases.iter().any(|&phase| self.hello.procedure.hooks_of(phase).next().is_some());
-        if has_hooks {
+        if self.has_hooks(phases) {
             self.compare_after_hooks(site, scene)?;
             site.layout.private.sync_filesystem()?;
         }
         Ok(())
+    }
+
+    fn has_hooks(&self, phases: &[HookPhase]) -> bool {
+        phases.iter().any(|&phase| self.hello.procedure.hooks_of(phase).next().is_some())
+    }
+
+    /// Warns of what hooks after the switch changed in place, after these phases. The release is live: it stays so.
+    fn warn_of_edits(&self, site: &Site, scene: &Scene, phases: &[HookPhase]) {
+        if self.has_hooks(phases)
+            && let Err(error) = self.compare_after_hooks(site, scene)
+        {
+            self.reporter.warn(error.with_cause());
+        }
     }
 
     /// Compares the release with its manifest after hooks. If the user insists on a release that somebody changed, its
@@ -141,22 +179,12 @@ impl Launch<'_> {
 
     /// Switches. If a confirmation is needed, its time begins before.
     fn switch(&self, site: &mut Site, order: &GoLive, scene: &Scene) -> Result<(RunnerEnd, Option<Deadline>), Error> {
-        let GoLive { release, back, .. } = order;
-        self.reporter.begin_switch(release)?;
-        self.reporter.began(Phase::Switch);
         let began = Instant::now();
         // A rollback is not confirmed: it goes to a release that was good.
         let time = self.hello.procedure.confirm.filter(|_| !order.is_rollback);
         let deadline = time.map(Deadline::begin);
-        let trial = trial::of(&self.hello.procedure, scene, back.is_some(), deadline);
-        let step = back.as_ref().map_or(Step::Forward, |reason| Step::Back { reason });
-        let (verb, provenance) = (self.hello.request.verb(), &self.hello.provenance);
-        let Site { lock, layout, releases } = site;
-        let switch = Switch { id: release, step, verb, provenance, trial: trial.as_ref() };
-        let switched = switch::switch(layout, lock, releases, switch)?;
-        self.reporter.live(release);
-        self.reporter.ended(Phase::Switch);
-        let SwitchOutcome { previous, warnings } = switched;
+        let trial = trial::of(&self.hello.procedure, scene, order.back.is_some(), deadline);
+        let SwitchOutcome { previous, warnings } = order.switch(self.reporter, self.hello, site, trial.as_ref())?;
         let switch_seconds = began.elapsed().as_secs_f32();
         Ok((RunnerEnd { switch_seconds, previous, warnings, failure: None }, deadline))
     }
@@ -182,7 +210,9 @@ impl Launch<'_> {
             (None, Some(deadline)) => Err(HookError::NotConfirmed { seconds: deadline.seconds() }.into()),
             // Nobody is left who could check it. It stays, as no check has failed.
             (None, None) => {
-                self.reporter.warn("The client has gone before its checks were done".to_owned());
+                self.reporter.warn(
+                    "The client went away before its checks were done: the release stays live without them".to_owned(),
+                );
                 Ok(())
             }
         }

@@ -152,6 +152,11 @@ fn is_touched_in(hook: &Hook, scene: &Scene, layout: &Layout, releases: &Release
     if hook.if_changed.is_empty() {
         return Ok(true);
     }
+    let before = scene.previous.as_ref().and_then(|previous| releases.find(previous));
+    if before.is_some_and(|record| record.marks.bad.is_some()) {
+        // It is live, but a hook or check of it failed: the hook may have not run, or only half.
+        return Ok(true);
+    }
     let manifest = |release: &Option<_>| {
         let record = release.as_ref().and_then(|release| releases.find(release))?;
         read_manifest(layout, &record.id, &record.root).ok().map(|stored| stored.manifest)

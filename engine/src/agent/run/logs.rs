@@ -13,7 +13,7 @@ use crate::agent::site::Site;
 /// The lines of each log that are shown.
 const LINES_MAX: usize = 20;
 
-/// The bytes in which they are looked for.
+/// The bytes at the end of a log in which they are looked for.
 const TAIL_BYTES: u64 = 16 << 10;
 
 impl Hooks<'_> {

@@ -16,11 +16,8 @@ use crate::agent::conversation::Conversation;
 use crate::agent::reporter::Reporter;
 use crate::agent::site::{Site, marks};
 
-/// The reason of a release whose hooks or checks did not finish.
-const UNFINISHED: &str = "its hooks and checks after the switch did not finish: the process that ran them was ended";
-
-/// The reason of a release that nobody confirmed.
-const UNCONFIRMED: &str = "nobody confirmed it, and the process that waited for that was ended";
+/// The reason to leave the release.
+const REASON: &str = "its trial did not end: the process that ran its hooks and checks was ended";
 
 /// Treats the trial of the live release as failed, if it did not end: goes back, or tells that the release stays.
 pub(crate) fn end_overdue_trial(conversation: &Conversation, hello: &Hello, site: &mut Site) -> Result<(), Error> {
@@ -28,29 +25,22 @@ pub(crate) fn end_overdue_trial(conversation: &Conversation, hello: &Hello, site
     let Some(trial) = site.releases.find(&live).and_then(|record| record.trial.clone()) else {
         return Ok(());
     };
-    let reason = if trial.confirmation.is_some() { UNCONFIRMED } else { UNFINISHED };
     match trial.back_to.as_ref().filter(|to| site.releases.find(to).is_some()) {
         Some(to) => {
-            conversation.warn(format!("Release {live} is left: {reason}"));
-            go_back(conversation, hello, site, to, reason)
+            conversation.warn(format!("Release {live} is left: {REASON}"));
+            go_back(conversation, hello, site, to)
         }
-        None => stay(conversation, hello, site, &live, &trial, reason),
+        None => stay(conversation, hello, site, &live, &trial),
     }
 }
 
 /// Goes back, with the hooks of a rollback if the run has any.
-fn go_back(
-    conversation: &Conversation,
-    hello: &Hello,
-    site: &mut Site,
-    to: &ReleaseId,
-    reason: &str,
-) -> Result<(), Error> {
+fn go_back(conversation: &Conversation, hello: &Hello, site: &mut Site, to: &ReleaseId) -> Result<(), Error> {
     if !hello.procedure.needs_runner() {
-        let way = WayBack { to, reason, provenance: &hello.provenance, trial: None };
+        let way = WayBack { to, reason: REASON, provenance: &hello.provenance, trial: None };
         return take_back(conversation, site, &way);
     }
-    let ended = relay(conversation, &site.lock, hello, Act::TakeBack { to: to.clone(), reason: reason.to_owned() });
+    let ended = relay(conversation, &site.lock, hello, Act::TakeBack { to: to.clone(), reason: REASON.to_owned() });
     site.read_again()?;
     match ended {
         // Whatever failed came after the switch.
@@ -68,13 +58,13 @@ fn stay(
     site: &mut Site,
     live: &ReleaseId,
     trial: &Trial,
-    reason: &str,
 ) -> Result<(), Error> {
-    conversation.warn(format!("Release {live} stays live, but {reason}. Run these hooks again"));
+    conversation
+        .warn(format!("Release {live} stays live, but {REASON}. Check it, and run its hooks after the switch again"));
     trial::end(site, live)?;
     if !trial.marks_bad {
         return Ok(());
     }
     let Site { lock, layout, releases } = site;
-    marks::mark_bad(lock, layout, releases, live, reason, &hello.provenance)
+    marks::mark_bad(lock, layout, releases, live, REASON, &hello.provenance)
 }

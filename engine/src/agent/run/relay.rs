@@ -148,7 +148,7 @@ impl Relay<'_> {
         }
     }
 
-    /// Waits for a message of the runner, and handles one of the client, of which nothing is returned.
+    /// Waits for a message of the runner. Returns nothing if one of the client came first, and handles that one.
     fn next(&mut self, said: &Receiver<Option<FromRunner>>) -> Option<Option<FromRunner>> {
         if !self.has_client {
             return Some(said.recv().ok().flatten());

@@ -1,8 +1,7 @@
 //! Goes back from a release that failed after its switch.
 //!
-//! The switch comes first: a site that works is worth more than anything that could be told before. Then the release
-//! that is live again is compared with its manifest. A way back must exist even if somebody edited that release: else
-//! the broken one would stay live. So an edit does not stop the way back, but it is named.
+//! The switch comes first: a site that works is worth more than any message. Then the release that is live again is
+//! compared with its manifest, and edits are named. They do not stop the way back: else the broken release would stay live.
 
 use crate::error::Error;
 use crate::news::News;

@@ -4,7 +4,7 @@
 //! that was left may keep it: the next switch to that release writes its own, or none. If the runner is gone, nobody ends
 //! the trial any more, and the next run that takes the lock treats it as failed, see `overdue`.
 //!
-//! The time for a confirmation is of the clock of this boot, which also runs while the machine sleeps.
+//! A deadline is a time of this boot's clock, which also runs while the machine sleeps.
 
 use std::time::Duration;
 

@@ -47,7 +47,7 @@ impl Service<'_> {
     }
 }
 
-/// Returns the scene of a command by hand, and the live release. The previous one is that which a rollback would go to.
+/// Returns the scene of a command by hand, and the live release. The previous one is the goal of a rollback.
 fn scene_of_live(layout: &Layout, releases: &Releases) -> Result<(Scene, ReleaseId), Error> {
     let live = layout.current.live()?;
     let Some(live) = live else {

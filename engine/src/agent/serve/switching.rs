@@ -12,20 +12,20 @@ use crate::release::{NOTED_BYTES_MAX, Record, ReleaseId};
 use crate::report::{ReleaseSummary, SwitchReport};
 use crate::rollback::{Rollback, RollbackTo};
 use crate::wire::bounds::cut_off;
-use crate::wire::message::Reply;
+use crate::wire::message::{Reply, Request};
 
 use super::Service;
 use crate::agent::clock::now;
 use crate::agent::compare::{Depth, Stop, compare_releases};
 use crate::agent::deploy::rebuild;
-use crate::agent::go_live::{Departure, go_live};
+use crate::agent::go_live::go_live;
 use crate::agent::removed;
 use crate::agent::reporter::Reporter;
-use crate::agent::run::end_overdue_trial;
+use crate::agent::run::{GoLive, end_overdue_trial};
 use crate::agent::shared;
 use crate::agent::site::Site;
 use crate::agent::site::records::{Releases, check_manifest};
-use crate::agent::site::switch::{Step, SwitchOutcome};
+use crate::agent::site::switch::SwitchOutcome;
 
 /// The reason of a release that a rollback left, unless the caller gives one.
 const ROLLED_BACK: &str = "it was rolled back";
@@ -33,13 +33,13 @@ const ROLLED_BACK: &str = "it was rolled back";
 impl Service<'_> {
     /// Makes a release live.
     pub(super) fn switch(&self, path: &Path, id: &ReleaseId, force: bool) -> Result<Reply, Error> {
-        self.make_live(self.hold(path)?, Step::Forward, force, |releases, _| releases.known(id))
+        self.make_live(self.hold(path)?, None, force, |releases, _| releases.known(id))
     }
 
     /// Makes an earlier release live.
     pub(super) fn rollback(&self, path: &Path, rollback: &Rollback, force: bool) -> Result<Reply, Error> {
         let reason = rollback.reason.as_deref().unwrap_or(ROLLED_BACK);
-        let step = if rollback.to == RollbackTo::Forward { Step::Forward } else { Step::Back { reason } };
+        let back = (rollback.to != RollbackTo::Forward).then(|| reason.to_owned());
         let mut site = self.hold_as_left(path)?;
         let left = site.layout.current.live()?;
         end_overdue_trial(self.conversation, self.hello, &mut site)?;
@@ -49,7 +49,7 @@ impl Service<'_> {
             return went_back(&site, left, live);
         }
         self.rebuild_removed(&mut site, rollback)?;
-        self.make_live(site, step, force, |releases, live| {
+        self.make_live(site, back, force, |releases, live| {
             let goal = releases.goal(&rollback.to, live)?;
             refuse_migrations(rollback, releases, goal, live)?;
             Ok(goal)
@@ -72,7 +72,7 @@ impl Service<'_> {
     fn make_live(
         &self,
         mut site: Site,
-        step: Step<'_>,
+        back: Option<String>,
         force: bool,
         target: impl for<'r> FnOnce(&'r Releases, Option<&ReleaseId>) -> Result<&'r Record, Error>,
     ) -> Result<Reply, Error> {
@@ -95,11 +95,12 @@ impl Service<'_> {
         let from = live.as_ref().and_then(|live| releases.find(live)).map(summary);
         let (id, to) = (record.id.clone(), summary(record));
         let noted = warnings(releases, record, live.as_ref());
-        if self.hello.request.verb() == "rollback" {
+        if matches!(self.hello.request, Request::Rollback { .. }) {
             self.conversation.tell(News::GoingBack(Box::new(GoingBack { from: from.clone(), to: to.clone() })));
         }
-        let arrival = go_live(self.conversation, self.hello, &mut site, Departure { id: &id, step, is_rollback })?;
-        let SwitchOutcome { previous, mut warnings } = arrival.switched;
+        let order = GoLive { release: id.clone(), back, is_rollback };
+        let went_live = go_live(self.conversation, self.hello, &mut site, order)?;
+        let SwitchOutcome { previous, mut warnings } = went_live.switched;
         let Site { layout, releases, .. } = &site;
         warnings.extend(noted);
         // This comes after the switch: a way back must always be open, also past a dead mount in `shared/`.

@@ -1,5 +1,5 @@
-//! The deploy path: its parts (`layout`), the right to change it (`lock`), its releases (`records`), the live release
-//! (`switch`).
+//! The deploy path: its parts (`layout`), the right to change it (`lock`), its releases (`records`, `marks`, `own`), the
+//! live release (`switch`), the way back (`rollback`), and what happened (`journal`, `log`).
 
 pub(crate) mod current;
 pub(crate) mod fence;

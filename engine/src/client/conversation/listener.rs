@@ -95,7 +95,10 @@ impl Listener {
             FromAgent::Progress { phase, files, files_total } => {
                 Event::Progress { phase, files, files_total, bytes: 0, bytes_total: 0 }
             }
-            FromAgent::News(news) => self.event(news),
+            FromAgent::News(news) => {
+                self.note(&news);
+                news.into()
+            }
             FromAgent::JournalLine(line) => Event::JournalLine(line),
             FromAgent::Ready { holding, base, live, commit } => {
                 self.answers.note_live(live.clone());
@@ -147,27 +150,18 @@ impl Listener {
 }
 
 impl Listener {
-    /// Turns news of the agent into an event.
-    fn event(&self, news: News) -> Event {
+    /// Notes what news says of the live release.
+    fn note(&self, news: &News) {
         match news {
-            News::Began(phase) => Event::Began(phase),
-            News::Ended(phase) => Event::Ended(phase),
-            News::LockWait(holder) => Event::LockWait { holder },
-            News::Warning(warning) => Event::Warning(warning),
-            News::GoingBack(ends) => Event::GoingBack(ends),
-            News::Removed(release) => Event::ReleaseRemoved { release },
             News::Live(release) => {
                 self.answers.note_live(LiveNow::Switched(release.clone()));
                 self.answers.live_at.get_or_init(Instant::now);
-                Event::Live { release }
             }
-            News::Hook(event) => Event::Hook(event),
-            News::Check(event) => Event::Check(event),
-            News::Returning { from, to } => {
+            News::Returning { .. } => {
                 self.answers.note_live(LiveNow::Unknown);
                 self.answers.has_decided.cancel();
-                Event::Returning { from, to }
             }
+            _ => {}
         }
     }
 }

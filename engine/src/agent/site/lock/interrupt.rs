@@ -1,10 +1,11 @@
 //! A request to interrupt the holder of the lock: `.cutover/interrupt`, JSON.
 //!
 //! It names the fencing number of the holder that is meant, so it never interrupts another one. The holder looks for it
-//! twice a second, and before each switch. Who asks needs no lock; who takes the lock removes an old request.
+//! twice a second, and before each switch. A run that asks needs no lock; a run that takes it removes an old
+//! request.
 //!
-//! A holder notes in the text of the lock that it switches, and then looks here; who asks writes here, and then reads
-//! that text. So either the holder does not switch, or the other sees that it is too late.
+//! A holder notes in the text of the lock that it switches, and then looks here. A run that asks writes here, and then
+//! reads that text. So either the holder does not switch, or the other run sees that it is too late.
 
 use serde::{Deserialize, Serialize};
 

@@ -110,7 +110,7 @@ impl<'a> Taking<'a> {
         }
         self.check_manual()?;
         let dead = lock.taken_over.take();
-        let dead = || dead.map(|dead| format!("Took over the lock of a deploy that died: {dead}"));
+        let dead = || dead.map(|dead| format!("Took over the lock of a run that died: {dead}"));
         if let Some(message) = self.ended.take().or_else(dead) {
             self.order.onlooker.inform(message);
         }
@@ -468,7 +468,7 @@ mod tests {
         let lock = take(&dir, &user, LockRequest::default()).unwrap();
         assert_eq!(lock.fence(), 2);
         let told = user.told();
-        assert!(told.last().unwrap().starts_with("Took over the lock of a deploy that died"), "{told:?}");
+        assert!(told.last().unwrap().starts_with("Took over the lock of a run that died"), "{told:?}");
     }
 
     #[test]
