@@ -92,7 +92,7 @@ fn every_field_of_json_of_shared_and_hooks_is_in_the_docs() {
     site.succeed(&["setup"]);
     let env = site.source("env").display().to_string();
     site.write("env", "KEY=1");
-    check_fields("shared push and edit", &site.succeed(&["shared", "push", &env, ".env"]));
+    check_fields("shared push and edit", &site.succeed(&["shared", "push", &env, ".env", "--yes"]));
     check_fields("shared list", &site.succeed(&["shared", "list"]));
     check_fields("shared pull", &site.succeed(&["shared", "pull", ".env", &format!("{env}.copy")]));
     let list = site.succeed(&["hooks", "list"]);

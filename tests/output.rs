@@ -955,7 +955,7 @@ fn a_build_that_fails_names_its_hook_its_end_and_its_last_lines() {
     [assets] 20
     [assets] no such file
     Error: The hook `assets` (build) failed: it ended with exit code 3
-    Hint: Read its output above, mend the command, and run this again
+    Hint: Read its output above, correct the command, and run this again
     Log: [DIR]/home/.cache/cutover/logs/[TARGET]/[TIME]-deploy.jsonl
     Nothing was switched.
     ");
