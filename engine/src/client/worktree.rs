@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use crate::cancel::Cancel;
 use crate::client::commit::{branch, branch_name};
-use crate::client::git::{FilterConfig, NoAnswer};
+use crate::client::git::NoAnswer;
 use crate::disk::{self, Dir};
 use crate::error::{Error, SourceError};
 use crate::event::{Event, Observer};
@@ -170,9 +170,8 @@ impl Revision {
         let tags = repository.tags(cancel).map_err(failed)?;
         private.prepare(repository, &config, commit, &tags)?;
         let order = Order { keep, lock, cancel };
-        private.check_out(commit, order)?;
+        private.check_out(commit, &config, order)?;
         submodules::check_out(&private, repository, &home, order)?;
-        private.check_filters(&FilterConfig::of(&config), cancel)?;
         private.tree.canonicalize().map_err(|error| Error::io("open", &private.tree, error))
     }
 }
