@@ -137,8 +137,13 @@ impl Revision {
         let work = || self.check_out_in(&place, keep, &lock, cancel);
         let tree = match work() {
             // Something else may be in the place of a directory.
-            Err(Error::Source(SourceError::CheckoutFailed { .. }) | Error::Io { .. } | Error::Site(_)) => {
-                observer.observe(Event::Detail("The worktree cannot be used: makes it anew".to_owned()));
+            Err(error @ (Error::Source(SourceError::CheckoutFailed { .. }) | Error::Io { .. } | Error::Site(_))) => {
+                let text = format!("The worktree cannot be used, and is made anew: {}", error.with_cause());
+                observer.observe(match keep {
+                    [] => Event::Detail(text),
+                    // The next build takes longer.
+                    _ => Event::Warning(format!("{text}. Nothing of `build_keep` stays")),
+                });
                 place.top.remove_tree(&place.name)?;
                 work()
             }

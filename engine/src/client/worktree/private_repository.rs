@@ -11,7 +11,7 @@ use rustix::fs::CWD;
 use crate::cancel::Cancel;
 use crate::client::checkout;
 use crate::client::git::{self, Answer, ConfigValue, FilterConfig, NoAnswer};
-use crate::disk::Dir;
+use crate::disk::{Dir, Kind, OWNER_ALL, Stat};
 use crate::error::{Error, SourceError};
 use crate::hash::Hash;
 use crate::hasher::Hasher;
@@ -118,7 +118,7 @@ impl PrivateRepository<'_> {
         let last = git.read(CHECKED_OUT)?;
         git.remove_file(CHECKED_OUT)?;
         let had_files = git.stat(b"index")?.is_some();
-        self.write_commit(commit, order).map_err(failed)?;
+        self.write_commit_or_open(commit, order).map_err(failed)?;
         if had_files && !self.is_as_before(last.as_deref(), commit, &settings, order.cancel).map_err(failed)? {
             git.remove_file(b"index")?;
             self.write_commit(commit, order).map_err(failed)?;
@@ -153,6 +153,18 @@ impl PrivateRepository<'_> {
     fn failed(&self, no_answer: NoAnswer) -> Error {
         let directory = self.tree.display().to_string();
         no_answer.into_error(|reason| SourceError::CheckoutFailed { directory, reason }.into())
+    }
+
+    /// Works like [`PrivateRepository::write_commit`]. A build may leave directories in which git can remove nothing, such as
+    /// a cache of Go's modules. These are opened first then.
+    fn write_commit_or_open(&self, commit: &str, order: Order<'_>) -> Result<(), NoAnswer> {
+        match self.write_commit(commit, order) {
+            Err(NoAnswer::Failed(_)) => {
+                Dir::open(&self.tree).ok().inspect(open_directories);
+                self.write_commit(commit, order)
+            }
+            done => done,
+        }
     }
 
     /// Lets git write what differs from the commit, and remove what it does not know.
@@ -212,6 +224,21 @@ impl PrivateRepository<'_> {
         let mut question = git::question_around(&self.tree);
         question.env("GIT_DIR", self.path()).env("GIT_WORK_TREE", &self.tree);
         question
+    }
+}
+
+/// Gives their owner all rights on a directory and those below it, as far as this user can. It never enters a mount.
+fn open_directories(dir: &Dir) {
+    if let Ok(Stat { mode, .. }) = dir.own_stat()
+        && mode & OWNER_ALL != OWNER_ALL
+    {
+        dir.set_mode(mode | OWNER_ALL).ok();
+    }
+    for name in dir.names().unwrap_or_default() {
+        let Ok(Some(Stat { kind: Kind::Directory, mode, .. })) = dir.stat(&name) else { continue };
+        let is_open = mode & OWNER_ALL == OWNER_ALL;
+        let inner = if is_open { dir.open_own_dir(&name) } else { dir.open_to_change(&name) };
+        inner.ok().inspect(open_directories);
     }
 }
 
