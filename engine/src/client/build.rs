@@ -24,9 +24,13 @@ use crate::request::Context;
 use super::git;
 use super::memory::Memory;
 use super::source_directory::BuildSite;
+use super::tree_lock::TreeLock;
 
 /// The directory of builds in the state directory.
 const BUILDS: &str = "builds";
+
+/// The lock of a directory that is no worktree, which has its own.
+const LOCK: &[u8] = b"lock";
 
 /// The facts of a build beside its hooks.
 struct Build<'a> {
@@ -43,11 +47,19 @@ struct Build<'a> {
     branch: Option<String>,
     /// Whether this machine has never deployed to the target.
     is_first: bool,
+    /// The lock of the directory, if a build may run.
+    lock: Option<&'a TreeLock>,
 }
 
-/// Runs the hooks up to the scan, in order. The first one that fails and must not ends it.
-pub(crate) fn build(context: &Context, site: &BuildSite<'_>) -> Result<(), Error> {
-    Build::of(context, site).run()
+/// Runs the hooks up to the scan, in order. The first one that fails and must not ends it. Waits while another deploy
+/// builds in the same directory; none does until the site's lock is released.
+pub(crate) fn build(context: &Context, site: &mut BuildSite<'_>) -> Result<(), Error> {
+    let place = BuildPlace::open(&context.state_dir, &site.directory)?;
+    if site.lock.is_none() {
+        let tree = format!("`{}` for a build", site.directory.display());
+        site.lock = Some(TreeLock::take(&place.dir, LOCK, &tree, context.observer.as_ref(), &context.cancel)?);
+    }
+    Build::of(context, site).run(&place)
 }
 
 /// Returns the names of the hooks that [`build`] would run.
@@ -70,7 +82,8 @@ impl<'a> Build<'a> {
         let target = context.target.destination.to_string();
         let is_first = memory.ask(|database| database.target(&target)).flatten().is_none();
         let commit = site.commit().map(str::to_owned).or_else(|| git::head(directory).ok().flatten());
-        Build { context, directory, kept: site.kept(), source: &site.source, commit, branch: site.branch(), is_first }
+        let (kept, branch, lock) = (site.kept(), site.branch(), site.lock.as_ref());
+        Build { context, directory, kept, source: &site.source, commit, branch, is_first, lock }
     }
 
     /// Returns the hooks that this deploy calls, in order.
@@ -80,8 +93,7 @@ impl<'a> Build<'a> {
         hooks.filter(|hook| self.calls(hook))
     }
 
-    fn run(&self) -> Result<(), Error> {
-        let place = BuildPlace::open(&self.context.state_dir, self.directory)?;
+    fn run(&self, place: &BuildPlace) -> Result<(), Error> {
         for hook in self.hooks() {
             self.context.cancel.check()?;
             let print = self.print(hook)?;
@@ -90,7 +102,7 @@ impl<'a> Build<'a> {
             }
             // A hook that fails may leave less than was there before.
             place.forget_print(hook)?;
-            match Error::of_hook(hook, self.run_one(hook, &place)) {
+            match Error::of_hook(hook, self.run_one(hook, place)) {
                 Ok(()) => place.keep_print(hook, print)?,
                 Err(error) if hook.halt_on_error || matches!(error, Error::Interrupted) => return Err(error),
                 Err(error) => self.context.observer.observe(Event::Warning(error.with_cause())),
@@ -140,7 +152,10 @@ impl<'a> Build<'a> {
         let mut kept = KeptLines::default();
         let mut pass = |text| tell(HookEvent::Line { name: name(), text });
         let must_stop = || self.context.cancel.check().is_err();
-        let end = invocation.run(|line| kept.add(line, &mut pass), must_stop)?;
+        let note = |pid| self.lock.into_iter().for_each(|lock| lock.note_hook(&hook.name, pid));
+        let end = invocation.run_noted(note, |line| kept.add(line, &mut pass), must_stop);
+        self.lock.into_iter().for_each(TreeLock::forget_hook);
+        let end = end?;
         kept.finish(&mut pass);
         tell(HookEvent::Ended { name: name(), end, seconds: began.elapsed().as_secs_f32() });
         Ok(end)
@@ -172,6 +187,7 @@ struct BuildPlace {
 
 impl BuildPlace {
     fn open(state_dir: &Path, source: &Path) -> Result<BuildPlace, Error> {
+        let source = source.canonicalize().unwrap_or_else(|_| source.to_owned());
         let name = Hash::of(source.as_os_str().as_bytes()).to_string();
         let path = state_dir.join(BUILDS).join(&name[..16]);
         let cache = path.join("cache");

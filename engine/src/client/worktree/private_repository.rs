@@ -1,7 +1,6 @@
 //! The private repository behind a worktree: it has the objects of the user's repository, and an index of its own.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,6 +10,7 @@ use rustix::fs::CWD;
 use crate::cancel::Cancel;
 use crate::client::checkout;
 use crate::client::git::{self, Answer, ConfigValue, FilterConfig, NoAnswer};
+use crate::client::tree_lock::TreeLock;
 use crate::disk::{Dir, Kind, OWNER_ALL, Stat};
 use crate::error::{Error, SourceError};
 use crate::hash::Hash;
@@ -49,7 +49,7 @@ pub(super) struct Order<'a> {
     /// Patterns of untracked files that stay.
     pub(super) keep: &'a [String],
     /// The lock that git holds too.
-    pub(super) lock: &'a File,
+    pub(super) lock: &'a TreeLock,
     /// The request to stop.
     pub(super) cancel: &'a Cancel,
 }
@@ -170,7 +170,7 @@ impl PrivateRepository<'_> {
     /// Lets git write what differs from the commit, and remove what it does not know.
     fn write_commit(&self, commit: &str, order: Order<'_>) -> Result<(), NoAnswer> {
         let change = || {
-            let command = git::change(&self.path(), &self.tree, order.lock);
+            let command = order.lock.for_child().map(|lock| git::change(&self.path(), &self.tree, lock));
             command.map_err(|error| NoAnswer::Failed(error.to_string()))
         };
         let mut reset = change()?;
