@@ -127,3 +127,104 @@ fn a_deploy_in_its_own_build_is_refused() {
     let told = fs::read_to_string(inner).unwrap();
     assert!(told.contains("This command runs inside the hook `make`, whose run has the lock"), "{told}");
 }
+
+/// Returns how often the hook `make` has run.
+fn runs(site: &Site) -> usize {
+    fs::read_to_string(site.path("runs")).unwrap_or_default().lines().count()
+}
+
+/// A hook that is counted, with a command and further keys. It depends on the file `in`.
+fn counted(site: &Site, run: &str, more: &str) -> (String, String) {
+    (format!("echo x >>'{}'; {run}", site.path("runs").display()), format!("if_changed = ['/in', '/source/in']\n{more}"))
+}
+
+#[test]
+fn a_build_is_skipped_only_if_all_that_made_it_and_all_that_it_made_is_the_same() {
+    let mut site = Site::new();
+    site.write("in", "1");
+    site.write("other", "1");
+    let run = "mkdir -p out && echo $FOR $(cat in) >out/app.js && echo same >out/same";
+    let set = |site: &mut Site, run: &str, more: &str| {
+        let (run, more) = counted(site, run, more);
+        configure(site, "", &[("make", &run, &more)]);
+    };
+    let check = |site: &Site, what: &str, expected: usize| {
+        let planned = site.deploy(&["--dry-run"])["hooks"].as_array().unwrap().len();
+        let before = runs(site);
+        site.deploy(&[]);
+        assert_eq!((runs(site), planned), (expected, expected - before), "{what}");
+        assert_eq!(read(site, "out/same"), "same", "{what}");
+    };
+    set(&mut site, run, "env = { FOR = 'me' }");
+    check(&site, "the first", 1);
+    check(&site, "nothing differs", 1);
+    site.write("other", "2");
+    site.write("out/further", "x");
+    fs::remove_file(site.source("other")).unwrap();
+    check(&site, "something else differs", 1);
+    site.write("in", "2");
+    check(&site, "a file that matches", 2);
+    assert_eq!(read(&site, "out/app.js"), "me 2");
+    site.write("out/app.js", "me 3");
+    check(&site, "a build by hand", 3);
+    assert_eq!(read(&site, "out/app.js"), "me 2");
+    fs::remove_file(site.source("out/same")).unwrap();
+    check(&site, "a result that is gone", 4);
+    fs::remove_dir_all(site.source("out")).unwrap();
+    check(&site, "all results are gone", 5);
+    set(&mut site, run, "env = { FOR = 'you' }");
+    check(&site, "the environment", 6);
+    assert_eq!(read(&site, "out/app.js"), "you 2");
+    set(&mut site, run, "env = { FOR = 'you' }\nshell = '/bin/bash'");
+    check(&site, "the shell", 7);
+    set(&mut site, run, "env = { FOR = 'you' }\nshell = '/bin/bash'\ncwd = 'home'");
+    check(&site, "the directory", 8);
+    set(&mut site, &format!("{run}; exit $(cat fail || echo 0)"), "env = { FOR = 'you' }");
+    site.write("fail", "1");
+    site.cutover(&["deploy"]).failed(6, &["The hook `make` (build) failed"]);
+    fs::remove_file(site.source("fail")).unwrap();
+    check(&site, "a failure", 10);
+    check(&site, "nothing differs in the end", 10);
+    // A program that makes only what is not there.
+    set(&mut site, "mkdir -p out; test -e out/same || echo same >out/same; cat in >out/app.js", "");
+    check(&site, "another command", 11);
+    site.write("in", "3");
+    check(&site, "a file that matches", 12);
+    fs::remove_file(site.source("out/same")).unwrap();
+    check(&site, "what an earlier run made is gone", 13);
+}
+
+#[test]
+fn a_build_for_one_stage_is_not_that_of_another() {
+    let site = Site::new();
+    site.write("in", "1");
+    let config = site.source("cutover.toml");
+    let stage = |name: &str| format!("[{name}]\ndeploy_path = '{}'\n", site.path(name).display());
+    let hook = "[[hooks]]\nname = 'make'\nphase = 'build'\nrun = 'echo built for $CUTOVER_STAGE >app.js'\nif_changed = ['in']\n";
+    fs::write(&config, format!("{hook}{}{}", stage("staging"), stage("production"))).unwrap();
+    for name in ["staging", "production", "production", "staging"] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_cutover"));
+        command.args(["deploy", name, "--json", "--config"]).arg(&config).arg("--state-dir").arg(site.path("state"));
+        RunResult::of(&command.env("HOME", site.path("home")).output().unwrap()).succeeded();
+        let built = fs::read_to_string(site.path(name).join("current/app.js")).unwrap();
+        assert_eq!(built, format!("built for {name}\n"));
+    }
+}
+
+#[test]
+fn a_build_of_a_commit_is_skipped_only_if_all_that_it_made_was_kept() {
+    for (keep, expected) in [("['/packages', '/out']", 1), ("['/packages']", 2), ("[]", 2)] {
+        let mut site = Site::new();
+        site.write("in", "1");
+        let run = "mkdir -p packages out && echo x >packages/x && echo y >out/y";
+        let (run, more) = counted(&site, run, "");
+        configure(&mut site, &format!("ref = 'main'\nbuild_keep = {keep}"), &[("make", &run, &more)]);
+        for version in ["1", "2"] {
+            site.write("version", version);
+            commit(&site);
+            site.deploy(&[]);
+            assert_eq!((read(&site, "packages/x"), read(&site, "out/y")), ("x".to_owned(), "y".to_owned()), "{keep}");
+        }
+        assert_eq!(runs(&site), expected, "{keep}");
+    }
+}
