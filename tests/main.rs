@@ -20,6 +20,7 @@ mod json;
 mod output;
 mod usage;
 
+mod builds;
 mod ignore;
 mod review;
 mod scan;

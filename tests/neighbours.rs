@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::git::git;
 use crate::support::mount::{Mount, unmount_below};
 use crate::support::site::{RunResult, Site, names};
 use crate::support::sshd::{is_root, run};
@@ -96,6 +97,30 @@ fn releases_that_their_owner_made_read_only_go_when_they_are_due() {
         }
         as_nobody(&site, &["cleanup"]).succeeded();
         assert_eq!(names(&site.target(".cutover/trash")), [""; 0]);
+    }
+}
+
+#[test]
+fn what_a_build_made_read_only_goes_before_the_next_one_and_what_is_kept_stays() {
+    if !is_root("what_a_build_made_read_only_goes_before_the_next_one_and_what_is_kept_stays") {
+        return;
+    }
+    let mut site = site_of_nobody();
+    let source = site.path("source");
+    git(&source, &["init", "-q"]);
+    fs::write(site.path("home/.gitconfig"), "[safe]\n\tdirectory = *\n").unwrap();
+    site.configure(
+        "ref = 'main'\nbuild_keep = ['/kept']\n[[hooks]]\nname = 'make'\nphase = 'build'\n\
+         run = 'mkdir -p kept closed/deep && echo x >> kept/x && date > closed/deep/x && chmod -R a-w closed web'\n",
+    );
+    for version in 0..3 {
+        site.write("web/version", version.to_string());
+        git(&source, &["add", "-A"]);
+        git(&source, &["commit", "-q", "-m", "x"]);
+        let report = as_nobody(&site, &["deploy"]).succeeded();
+        assert_eq!(report["warnings"], serde_json::json!([]));
+        assert_eq!(fs::read_to_string(site.current("web/version")).unwrap(), version.to_string());
+        assert_eq!(fs::read_to_string(site.current("kept/x")).unwrap(), "x\n".repeat(version + 1));
     }
 }
 

@@ -565,6 +565,93 @@ fn files_of_git_lfs_are_deployed_and_never_their_pointers() {
 }
 
 #[test]
+fn pointers_of_git_lfs_do_not_stay_and_nothing_skips_the_content() {
+    let site = checkout();
+    let source = site.path("source");
+    let command = |program: &str, words: &[&str]| {
+        let mut command = Command::new(program);
+        command.current_dir(&source).env("HOME", site.path("home")).env("GIT_CONFIG_NOSYSTEM", "1").args(words);
+        command
+    };
+    let lfs = |words: &[&str]| run(&mut command("git", &[&["lfs"], words].concat()));
+    lfs(&["install", "--local"]);
+    lfs(&["track", "*.bin"]);
+    fs::write(source.join("large.bin"), "large content").unwrap();
+    run(&mut command("git", &["add", "-A"]));
+    run(&mut command("git", &["-c", "user.name=t", "-c", "user.email=t@x", "commit", "-q", "-m", "x"]));
+    lfs(&["uninstall", "--local"]);
+    let deploy = |variable: &str| {
+        let mut command = site.command(&["deploy", "--ref", "main"]);
+        RunResult::of(&command.env("GIT_CONFIG_NOSYSTEM", "1").env(variable, "1").output().unwrap())
+    };
+    let check = |what: &str, variable: &str| {
+        deploy(variable).succeeded();
+        assert_eq!(fs::read_to_string(site.current("large.bin")).unwrap(), "large content", "{what}");
+    };
+    // The checkout that is refused has written the pointer already.
+    deploy("X").failed(1, &["`large.bin` needs git's filter `lfs`", "git lfs install"]);
+    lfs(&["install"]);
+    check("after what the hint says", "X");
+    site.forget();
+    check("with a variable", "GIT_LFS_SKIP_SMUDGE");
+    for words in [&["install", "--skip-smudge"][..], &["install", "--local", "--force", "--skip-smudge"]] {
+        site.forget();
+        lfs(words);
+        check(&words.join(" "), "X");
+    }
+    // What Git LFS does not find is an error, and no pointer.
+    for name in names(&source.join(".git")).iter().filter(|name| *name == "lfs") {
+        fs::remove_dir_all(source.join(".git").join(name)).unwrap();
+    }
+    site.forget();
+    deploy("GIT_LFS_SKIP_DOWNLOAD_ERRORS").failed(1, &["large.bin"]);
+}
+
+#[test]
+fn files_are_written_again_if_only_the_rules_for_their_content_change() {
+    let site = checkout();
+    let source = site.path("source");
+    let content = "one\ntwo\n";
+    for path in ["a.txt", "web/a.txt", "web/gone.txt"] {
+        site.write(path, content);
+    }
+    commit(&site);
+    let inode = || crate::support::tree::stat(&worktree(&site).join("tree/index.php")).inode;
+    let check = |what: &str, path: &str, expected: &str| {
+        site.deploy(&["--ref", "main"]);
+        assert_eq!(fs::read_to_string(site.current(path)).unwrap(), expected, "{what}");
+    };
+    check("none", "a.txt", content);
+    site.write("web/.gitattributes", "*.txt text eol=crlf\n");
+    fs::remove_file(site.source("web/gone.txt")).unwrap();
+    commit(&site);
+    check("attributes of the commit", "web/a.txt", "one\r\ntwo\r\n");
+    check("attributes of the commit", "a.txt", content);
+    assert!(!site.current("web/gone.txt").exists());
+    fs::write(source.join(".git/info/attributes"), "a.txt text eol=crlf\n").unwrap();
+    check("attributes of the repository", "a.txt", "one\r\ntwo\r\n");
+    let before = inode();
+    site.write("new/file", "another");
+    commit(&site);
+    check("no other attributes", "new/file", "another");
+    assert_eq!(inode(), before);
+    fs::remove_file(source.join(".git/info/attributes")).unwrap();
+    check("attributes that are gone", "a.txt", content);
+    git(&source, &["config", "core.eol", "crlf"]);
+    site.write(".gitattributes", "a.txt text\n");
+    commit(&site);
+    check("the configuration of the repository", "a.txt", "one\r\ntwo\r\n");
+    git(&source, &["config", "core.eol", "lf"]);
+    check("the configuration of the repository", "a.txt", content);
+    fs::write(site.path("home/.gitconfig"), "[filter \"up\"]\n\tsmudge = tr a-z A-Z\n").unwrap();
+    site.write(".gitattributes", "a.txt filter=up\n");
+    commit(&site);
+    check("a filter of the user", "a.txt", "ONE\nTWO\n");
+    fs::write(site.path("home/.gitconfig"), "[filter \"up\"]\n\tsmudge = tr n-z N-Z\n").unwrap();
+    check("another filter of the user", "a.txt", "ONe\nTWO\n");
+}
+
+#[test]
 fn no_program_that_a_repository_names_is_run() {
     let site = checkout();
     let source = site.path("source");

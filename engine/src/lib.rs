@@ -50,6 +50,7 @@ mod file_range;
 mod hasher;
 mod manifest;
 pub mod news;
+mod process;
 mod request;
 mod run_log;
 mod scan;

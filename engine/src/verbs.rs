@@ -65,11 +65,11 @@ fn deploy_in(context: &Context, request: &DeployRequest) -> Result<DeployReport,
     // What is wrong with a directory is told before anything is sent. A commit is checked out while the client connects.
     let ready = match builds || !origin.is_commit() {
         true => {
-            let site = check_out(&context.cancel)?;
+            let mut site = check_out(&context.cancel)?;
             match (builds, request.dry_run) {
                 (false, _) => {}
                 (true, true) => planned = planned_builds(context, &site)?,
-                (true, false) => build(context, &site)?,
+                (true, false) => build(context, &mut site)?,
             }
             Some(site.settle()?)
         }

@@ -14,9 +14,6 @@
 //! path. Counting those would mean counting every process of the machine: see decision 0017.
 
 mod blind_spot;
-mod end;
-mod identity;
-mod proc;
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -30,13 +27,10 @@ use rustix::fs::{Mode, OFlags, fstat, open, openat, stat};
 use rustix::io::Errno;
 
 use crate::path::Shown;
+use crate::process::{AccessDenied, LinkTarget, Process, entries, name_of, read_link};
 use crate::release::BootSpan;
 
-use self::proc::{AccessDenied, LinkTarget, Process, entries, name_of, read_link};
 use super::mounts::{Mounts, Place, is_mounted_below};
-
-pub(crate) use self::end::{NotEnded, end, end_group};
-pub(crate) use self::identity::ProcessIdentity;
 
 /// The most paths whose tree is remembered: those of some thousand processes, in some megabytes.
 const PATHS_KEPT: usize = 50_000;

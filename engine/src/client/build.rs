@@ -1,32 +1,33 @@
 //! The hooks on this machine: they make what is deployed, in the source, before the scan.
 //!
-//! A hook with `if_changed` runs unless it succeeded the last time, and no file that matches differs since. The state
-//! directory has a print of these files for each hook, and a directory for caches of builds, for each source. What the
-//! hook made must still be there: so the print also stands for the directory, and a hook that begins has none.
+//! A hook with `if_changed` runs unless it succeeded the last time, and neither a file that matches nor what it made
+//! differs since. For that, the state directory has a print of what each hook depended on, and a list of what it made.
 
+mod look;
+mod place;
+
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::command::{CommandEnd, Invocation, KeptLines, Mask};
-use crate::disk::{self, Dir};
 use crate::error::{Error, SourceError};
 use crate::event::{Event, HookEvent};
 use crate::hash::Hash;
 use crate::hasher::Hasher;
 use crate::hook::{Hook, HookPhase, When};
-use crate::pattern::Patterns;
 use crate::request::Context;
 
 use super::git;
 use super::memory::Memory;
 use super::source_directory::BuildSite;
+use super::tree_lock::TreeLock;
 
-/// The directory of builds in the state directory.
-const BUILDS: &str = "builds";
+use look::{Entry, Look};
+use place::BuildPlace;
 
 /// The facts of a build beside its hooks.
 struct Build<'a> {
@@ -43,11 +44,20 @@ struct Build<'a> {
     branch: Option<String>,
     /// Whether this machine has never deployed to the target.
     is_first: bool,
+    /// The state directory, which may lie in the directory, and which Cutover changes meanwhile.
+    state_dir: PathBuf,
+    /// The lock of the directory, if a build may run.
+    lock: Option<&'a TreeLock>,
 }
 
-/// Runs the hooks up to the scan, in order. The first one that fails and must not ends it.
-pub(crate) fn build(context: &Context, site: &BuildSite<'_>) -> Result<(), Error> {
-    Build::of(context, site).run()
+/// Runs the hooks up to the scan, in order. The first one that fails and must not ends it. Waits while another deploy
+/// builds in the same directory; none does until the site's lock is released.
+pub(crate) fn build(context: &Context, site: &mut BuildSite<'_>) -> Result<(), Error> {
+    let place = BuildPlace::open(&context.state_dir, &site.directory)?;
+    if site.lock.is_none() {
+        site.lock = Some(place.lock(&site.directory, context.observer.as_ref(), &context.cancel)?);
+    }
+    Build::of(context, site).run(&place)
 }
 
 /// Returns the names of the hooks that [`build`] would run.
@@ -56,7 +66,8 @@ pub(crate) fn planned_builds(context: &Context, site: &BuildSite<'_>) -> Result<
     let place = BuildPlace::open(&context.state_dir, build.directory)?;
     let mut names = Vec::new();
     for hook in build.hooks() {
-        if build.print(hook)?.is_none_or(|print| place.last_print(hook) != Some(print)) {
+        let is_done = build.look(hook)?.map_or(Ok(false), |look| build.is_done(hook, &look, &place))?;
+        if !is_done {
             names.push(hook.name.clone());
         }
     }
@@ -70,7 +81,13 @@ impl<'a> Build<'a> {
         let target = context.target.destination.to_string();
         let is_first = memory.ask(|database| database.target(&target)).flatten().is_none();
         let commit = site.commit().map(str::to_owned).or_else(|| git::head(directory).ok().flatten());
-        Build { context, directory, kept: site.kept(), source: &site.source, commit, branch: site.branch(), is_first }
+        let (kept, branch, lock) = (site.kept(), site.branch(), site.lock.as_ref());
+        // As a path below the directory, if it lies there.
+        let state_dir = context.state_dir.canonicalize().unwrap_or_default();
+        let within =
+            directory.canonicalize().ok().and_then(|real| state_dir.strip_prefix(real).ok().map(Path::to_owned));
+        let state_dir = within.map_or(state_dir, |within| directory.join(within));
+        Build { context, directory, kept, source: &site.source, commit, branch, is_first, state_dir, lock }
     }
 
     /// Returns the hooks that this deploy calls, in order.
@@ -80,18 +97,22 @@ impl<'a> Build<'a> {
         hooks.filter(|hook| self.calls(hook))
     }
 
-    fn run(&self) -> Result<(), Error> {
-        let place = BuildPlace::open(&self.context.state_dir, self.directory)?;
+    fn run(&self, place: &BuildPlace) -> Result<(), Error> {
         for hook in self.hooks() {
             self.context.cancel.check()?;
-            let print = self.print(hook)?;
-            if print.is_some() && print == place.last_print(hook) {
+            let before = self.look(hook)?;
+            if let Some(before) = &before
+                && self.is_done(hook, before, place)?
+            {
                 continue;
             }
-            // A hook that fails may leave less than was there before.
             place.forget_print(hook)?;
-            match Error::of_hook(hook, self.run_one(hook, &place)) {
-                Ok(()) => place.keep_print(hook, print)?,
+            let ran = Error::of_hook(hook, self.run_one(hook, place));
+            if let Some(before) = &before {
+                self.note_results(hook, before, place)?;
+            }
+            match ran {
+                Ok(()) => before.iter().try_for_each(|before| place.keep_print(hook, self.print(hook, before)?))?,
                 Err(error) if hook.halt_on_error || matches!(error, Error::Interrupted) => return Err(error),
                 Err(error) => self.context.observer.observe(Event::Warning(error.with_cause())),
             }
@@ -112,20 +133,38 @@ impl<'a> Build<'a> {
         !hook.if_changed.is_empty() && self.kept.is_none_or(|patterns| !patterns.is_empty())
     }
 
-    /// Returns the print of a hook that may be skipped: the directory and what stays in it, and the files that the hook
-    /// depends on.
-    fn print(&self, hook: &Hook) -> Result<Option<Hash>, Error> {
-        if !self.may_skip(hook) {
-            return Ok(None);
-        }
-        let mut hasher = Hasher::default();
+    /// Looks at the directory before a hook that may be skipped.
+    fn look(&self, hook: &Hook) -> Result<Option<Look>, Error> {
+        self.may_skip(hook).then(|| Look::at(self.directory, &hook.if_changed, &self.state_dir)).transpose()
+    }
+
+    /// Returns the print of what a hook depends on: the directory and what stays in it, the stage, the command, and the
+    /// files.
+    fn print(&self, hook: &Hook, look: &Look) -> Result<Hash, Error> {
         let unreadable = |source| SourceError::Unreadable { path: self.directory.display().to_string(), source };
         let metadata = fs::metadata(self.directory).map_err(unreadable)?;
         // A new directory can get the inode of one that was removed. Not every filesystem knows when it was made.
-        let made = metadata.created().ok();
-        hasher.update(format!("{} {} {made:?} {:?}\n", metadata.dev(), metadata.ino(), self.kept).as_bytes());
-        add_files(&mut hasher, hook, self.directory)?;
-        Ok(Some(hasher.finish()))
+        let directory = (metadata.dev(), metadata.ino(), metadata.created().ok(), self.kept, self.source);
+        let command = (&self.context.procedure.stage, &hook.command);
+        let mut hasher = Hasher::new();
+        hasher.update(format!("{directory:?} {command:?}\n").as_bytes());
+        hasher.update(look.inputs.as_bytes());
+        Ok(hasher.finish())
+    }
+
+    /// Tells whether a hook would make what is there: it has made it from the same, and nobody has changed it since.
+    fn is_done(&self, hook: &Hook, look: &Look, place: &BuildPlace) -> Result<bool, Error> {
+        let is_same = place.last_print(hook) == Some(self.print(hook, look)?);
+        Ok(is_same && place.results(hook).iter().all(|result| look.entries.contains(result)))
+    }
+
+    /// Notes what a hook has made that was not there `before`. A program such as `make` leaves what is right: so what the
+    /// hook made earlier and is there still counts too.
+    fn note_results(&self, hook: &Hook, before: &Look, place: &BuildPlace) -> Result<(), Error> {
+        let known: HashSet<Entry> = place.results(hook).into_iter().collect();
+        let mut results = Look::at(self.directory, &[], &self.state_dir)?.entries;
+        results.retain(|entry| known.contains(entry) || !before.entries.contains(entry));
+        place.keep_results(hook, &results.into_iter().collect::<Vec<_>>())
     }
 
     fn run_one(&self, hook: &Hook, place: &BuildPlace) -> Result<CommandEnd, Error> {
@@ -140,7 +179,10 @@ impl<'a> Build<'a> {
         let mut kept = KeptLines::default();
         let mut pass = |text| tell(HookEvent::Line { name: name(), text });
         let must_stop = || self.context.cancel.check().is_err();
-        let end = invocation.run(|line| kept.add(line, &mut pass), must_stop)?;
+        let note = |pid| self.lock.into_iter().for_each(|lock| lock.note_hook(&hook.name, pid));
+        let end = invocation.run_noted(note, |line| kept.add(line, &mut pass), must_stop);
+        self.lock.into_iter().for_each(TreeLock::forget_hook);
+        let end = end?;
         kept.finish(&mut pass);
         tell(HookEvent::Ended { name: name(), end, seconds: began.elapsed().as_secs_f32() });
         Ok(end)
@@ -161,76 +203,4 @@ impl<'a> Build<'a> {
         ];
         variables.into_iter().map(|(name, value)| (format!("CUTOVER_{name}").into(), value)).collect()
     }
-}
-
-/// The directory of the builds of one source, in the state directory.
-struct BuildPlace {
-    dir: Dir,
-    /// The directory for caches, which no deploy removes.
-    cache: PathBuf,
-}
-
-impl BuildPlace {
-    fn open(state_dir: &Path, source: &Path) -> Result<BuildPlace, Error> {
-        let name = Hash::of(source.as_os_str().as_bytes()).to_string();
-        let path = state_dir.join(BUILDS).join(&name[..16]);
-        let cache = path.join("cache");
-        disk::create_private_path(&cache)?;
-        Ok(BuildPlace { dir: Dir::open(&path)?, cache })
-    }
-
-    /// Returns the print of the files that a hook depended on when it last succeeded.
-    fn last_print(&self, hook: &Hook) -> Option<Hash> {
-        let bytes = self.dir.read(&print_name(hook)).ok()??;
-        Some(Hash::from_bytes(bytes.try_into().ok()?))
-    }
-
-    fn forget_print(&self, hook: &Hook) -> Result<(), Error> {
-        self.dir.remove_file(&print_name(hook)).map(drop)
-    }
-
-    fn keep_print(&self, hook: &Hook, print: Option<Hash>) -> Result<(), Error> {
-        print.map_or(Ok(()), |print| self.dir.replace(&print_name(hook), print.as_bytes()))
-    }
-}
-
-fn print_name(hook: &Hook) -> Vec<u8> {
-    // Another command makes other results.
-    let of = Hash::of(format!("{}\0{}", hook.name, hook.command.run).as_bytes());
-    format!("print-{}", &of.to_string()[..16]).into_bytes()
-}
-
-/// Adds the files that a hook depends on: their paths, modes and content.
-fn add_files(hasher: &mut Hasher, hook: &Hook, source: &Path) -> Result<(), Error> {
-    let patterns = Patterns::parse(hook.if_changed.iter().map(String::as_str), "if_changed")?;
-    let mut waiting = vec![PathBuf::new()];
-    while let Some(below) = waiting.pop() {
-        let unreadable = |source| SourceError::Unreadable { path: below.display().to_string(), source };
-        let mut entries =
-            fs::read_dir(source.join(&below)).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(unreadable)?;
-        entries.sort_by_key(fs::DirEntry::file_name);
-        for entry in entries {
-            let path = below.join(entry.file_name());
-            let unreadable = |source| SourceError::Unreadable { path: path.display().to_string(), source };
-            let metadata = entry.metadata().map_err(unreadable)?;
-            if metadata.is_dir() {
-                if path != Path::new(".git") {
-                    waiting.push(path);
-                }
-                continue;
-            }
-            if !patterns.matches_file(path.as_os_str().as_bytes()) {
-                continue;
-            }
-            let content = match metadata.is_symlink() {
-                true => fs::read_link(entry.path()).map(|target| target.as_os_str().as_bytes().to_vec()),
-                false => fs::read(entry.path()),
-            };
-            let content = content.map_err(unreadable)?;
-            let head = format!("{} {:o} {}\n", path.display(), metadata.mode(), content.len());
-            hasher.update(head.as_bytes());
-            hasher.update(&content);
-        }
-    }
-    Ok(())
 }

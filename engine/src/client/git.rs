@@ -21,7 +21,7 @@ use crate::threads;
 
 pub(crate) use command::{change, question, question_around};
 use command::{complaint, not_run};
-pub(crate) use filter_config::{ConfigValue, FilterConfig, is_lfs, read_config};
+pub(crate) use filter_config::{ConfigValue, FilterConfig, is_lfs, read_config, without_skip};
 pub(crate) use gitmodules::{Submodule, submodules};
 pub(crate) use running::{Answer, NoAnswer, Running, run};
 

@@ -34,6 +34,7 @@ mod patch;
 mod shared_manifest;
 mod source;
 mod source_directory;
+mod tree_lock;
 mod worktree;
 
 mod level;

@@ -26,6 +26,7 @@ use crate::client::review::Review;
 use crate::client::scan::{REVISION, Scan, ScanRequest, scan};
 use crate::client::shared_manifest::SharedManifest;
 use crate::client::source_directory::{LastScan, SourceDirectory};
+use crate::client::tree_lock::TreeLock;
 use crate::client::worktree::Worktree;
 use crate::error::Error;
 use crate::event::{Event, Observer, Phase};
@@ -41,8 +42,10 @@ pub(crate) struct Source<'a> {
     path: PathBuf,
     scan: Scan,
     branch: Option<String>,
-    /// The worktree, if the source is a commit. No other deploy changes it meanwhile.
+    /// The worktree, if the source is a commit.
     worktree: Option<Worktree>,
+    /// The lock of a worktree, or of a directory in which a build ran. No other deploy builds there meanwhile.
+    _lock: Option<TreeLock>,
     /// The last scan, if it differs from this one.
     last: Mutex<Option<Arc<Snapshot>>>,
     memory: &'a Memory,
@@ -59,7 +62,7 @@ impl<'a> Source<'a> {
         observer: &dyn Observer,
         cancel: &Cancel,
     ) -> Result<Source<'a>, Error> {
-        let SourceDirectory { request, path, config, forbidden, worktree, branch } = directory;
+        let SourceDirectory { request, path, config, forbidden, worktree, lock, branch } = directory;
         observer.observe(Event::Began(Phase::Scan));
         let last = match last_scan {
             LastScan::Trusted => memory.ask(|database| database.scan(&path)).flatten().map(Arc::new),
@@ -80,7 +83,7 @@ impl<'a> Source<'a> {
         observer.observe(Event::Ended(Phase::Scan));
         let is_kept = last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &scan.found));
         let last = Mutex::new(last.filter(|_| !is_kept));
-        Ok(Source { path, scan, branch, worktree, last, memory, is_kept: AtomicBool::new(is_kept) })
+        Ok(Source { path, scan, branch, worktree, _lock: lock, last, memory, is_kept: AtomicBool::new(is_kept) })
     }
 
     /// Returns the manifest.

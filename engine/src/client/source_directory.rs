@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cancel::Cancel;
 use crate::client::commit;
+use crate::client::tree_lock::TreeLock;
 use crate::client::worktree::{Revision, Worktree};
 use crate::error::{Error, SourceError};
 use crate::event::Observer;
@@ -57,7 +58,7 @@ impl<'a> SourceOrigin<'a> {
     ) -> Result<BuildSite<'a>, Error> {
         let SourceOrigin { request, destination, ref revision } = *self;
         let check_out = |revision: &Revision| revision.check_out(state_dir, &request.build_keep, observer, cancel);
-        let worktree = revision.as_ref().map(check_out).transpose()?;
+        let (worktree, lock) = revision.as_ref().map(check_out).transpose()?.unzip();
         let source = worktree.as_ref().map_or_else(|| request.directory.clone(), Worktree::source);
         let config = match &worktree {
             Some(worktree) => request.config.as_deref().and_then(|config| worktree.counterpart(config)),
@@ -65,7 +66,7 @@ impl<'a> SourceOrigin<'a> {
         };
         let of_config = config.as_deref().and_then(Path::parent).filter(|above| source.starts_with(above));
         let directory = of_config.unwrap_or(&source).to_owned();
-        Ok(BuildSite { request, destination, directory, source, config, worktree })
+        Ok(BuildSite { request, destination, directory, source, config, worktree, lock })
     }
 }
 
@@ -79,6 +80,9 @@ pub(crate) struct BuildSite<'a> {
     pub(crate) source: PathBuf,
     config: Option<PathBuf>,
     worktree: Option<Worktree>,
+    /// The lock that keeps other deploys from building there until this one has ended. A directory that is no worktree gets
+    /// it with the first build.
+    pub(crate) lock: Option<TreeLock>,
 }
 
 impl<'a> BuildSite<'a> {
@@ -99,7 +103,7 @@ impl<'a> BuildSite<'a> {
 
     /// Finds the directory to scan. Refuses a directory inside its own local target.
     pub(crate) fn settle(self) -> Result<SourceDirectory<'a>, Error> {
-        let BuildSite { request, destination, source, config, worktree, .. } = self;
+        let BuildSite { request, destination, source, config, worktree, lock, .. } = self;
         let path = match &worktree {
             Some(worktree) => worktree.settled_source()?,
             None => std::fs::canonicalize(&source).map_err(|error| match error.kind() {
@@ -109,7 +113,7 @@ impl<'a> BuildSite<'a> {
         };
         let forbidden = check_overlap(&path, destination)?;
         let branch = branch_of(request, worktree.as_ref(), &[&path]);
-        Ok(SourceDirectory { request, path, config, forbidden, worktree, branch })
+        Ok(SourceDirectory { request, path, config, forbidden, worktree, lock, branch })
     }
 }
 
@@ -125,6 +129,8 @@ pub(crate) struct SourceDirectory<'a> {
     pub(crate) forbidden: Option<(u64, u64)>,
     /// The worktree, if the source is a commit.
     pub(crate) worktree: Option<Worktree>,
+    /// The lock against other builds, if there is one.
+    pub(crate) lock: Option<TreeLock>,
     /// The branch: as it was asked for, as it is checked out, or as the request names it.
     pub(crate) branch: Option<String>,
 }

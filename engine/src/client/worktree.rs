@@ -12,8 +12,9 @@
 //!
 //! Git writes only files that differ between the last commit and this one, so the scan reads only those. It compares
 //! every file with its index, and removes whatever it does not know. It knows no modes but the execute bit: Cutover sets
-//! them (`modes`). So an edit of the tree never gets into a release. If git fails, all but the lock is removed and made anew. A run that was killed leaves nothing else behind: the lock is
-//! also open in the git that it started, so no two of them ever write.
+//! them (`modes`). So an edit of the tree never gets into a release. If git fails, all but the lock is removed and made
+//! anew. A run that was killed leaves nothing else behind: the lock is also open in the git that it started, and names the
+//! hook that it ran (`tree_lock`), so no two of them ever write.
 //!
 //! Nothing is written into the user's repository. Nothing in it is run: the private repository takes over no setting
 //! that names a program (`private_config`). Cutover fetches nothing either, but a partial clone lets git fetch the
@@ -26,13 +27,12 @@ mod private_repository;
 mod repository;
 mod submodules;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::cancel::Cancel;
 use crate::client::commit::{branch, branch_name};
-use crate::client::git::{FilterConfig, NoAnswer};
+use crate::client::git::NoAnswer;
+use crate::client::tree_lock::TreeLock;
 use crate::disk::{self, Dir};
 use crate::error::{Error, SourceError};
 use crate::event::{Event, Observer};
@@ -41,9 +41,6 @@ use crate::path::Shown;
 
 use private_repository::{Order, PrivateRepository};
 use repository::Repository;
-
-/// The time between two attempts to take the lock.
-const LOCK_EVERY: Duration = Duration::from_millis(50);
 
 /// The names in the directory of a worktree.
 const ORIGIN: &[u8] = b"origin";
@@ -62,7 +59,7 @@ pub(crate) struct Revision {
     branch: Option<String>,
 }
 
-/// See the module's description. While it exists, no other deploy changes it.
+/// See the module's description. While its lock is held, no other deploy changes it.
 #[derive(Debug)]
 pub(crate) struct Worktree {
     /// The files, absolute and without symlinks.
@@ -75,7 +72,6 @@ pub(crate) struct Worktree {
     pub(crate) commit: String,
     /// The name by which the commit was asked for, or the branch if that was `HEAD`. None for a hash.
     pub(crate) branch: Option<String>,
-    _lock: File,
 }
 
 impl Worktree {
@@ -119,14 +115,15 @@ impl Revision {
     }
 
     /// Checks the commit out, into the worktree of its repository and source. Removes all files there that are not of
-    /// the commit, but those that a pattern of `keep` matches. Waits while another deploy uses the worktree.
+    /// the commit, but those that a pattern of `keep` matches. Waits while another deploy uses the worktree. Returns also
+    /// the lock.
     pub(crate) fn check_out(
         &self,
         state_dir: &Path,
         keep: &[String],
         observer: &dyn Observer,
         cancel: &Cancel,
-    ) -> Result<Worktree, Error> {
+    ) -> Result<(Worktree, TreeLock), Error> {
         let place = Place::open(state_dir, &self.key())?;
         let lock = place.lock(observer, cancel)?;
         if place.top.stat(&place.name)?.is_none() {
@@ -137,8 +134,13 @@ impl Revision {
         let work = || self.check_out_in(&place, keep, &lock, cancel);
         let tree = match work() {
             // Something else may be in the place of a directory.
-            Err(Error::Source(SourceError::CheckoutFailed { .. }) | Error::Io { .. } | Error::Site(_)) => {
-                observer.observe(Event::Detail("The worktree cannot be used: makes it anew".to_owned()));
+            Err(error @ (Error::Source(SourceError::CheckoutFailed { .. }) | Error::Io { .. } | Error::Site(_))) => {
+                let text = format!("The worktree cannot be used, and is made anew: {}", error.with_cause());
+                observer.observe(match keep {
+                    [] => Event::Detail(text),
+                    // The next build takes longer.
+                    _ => Event::Warning(format!("{text}. Nothing of `build_keep` stays")),
+                });
                 place.top.remove_tree(&place.name)?;
                 work()
             }
@@ -146,7 +148,7 @@ impl Revision {
         }?;
         let Revision { repository, path, commit, branch } = self;
         let (top, path) = (repository.top.clone(), path.clone());
-        Ok(Worktree { tree, top, path, commit: commit.clone(), branch: branch.clone(), _lock: lock })
+        Ok((Worktree { tree, top, path, commit: commit.clone(), branch: branch.clone() }, lock))
     }
 
     /// Returns the name of the worktree.
@@ -155,7 +157,7 @@ impl Revision {
         Hash::of(&paths.join(&0)).to_string()[..20].to_owned()
     }
 
-    fn check_out_in(&self, place: &Place, keep: &[String], lock: &File, cancel: &Cancel) -> Result<PathBuf, Error> {
+    fn check_out_in(&self, place: &Place, keep: &[String], lock: &TreeLock, cancel: &Cancel) -> Result<PathBuf, Error> {
         let Revision { repository, commit, .. } = self;
         let failed = |no_answer: NoAnswer| no_answer.into_error(|reason| place.failed(reason));
         let (home, _) = place.top.ensure_dir(&place.name, 0o700)?;
@@ -170,9 +172,8 @@ impl Revision {
         let tags = repository.tags(cancel).map_err(failed)?;
         private.prepare(repository, &config, commit, &tags)?;
         let order = Order { keep, lock, cancel };
-        private.check_out(commit, order)?;
+        private.check_out(commit, &config, order)?;
         submodules::check_out(&private, repository, &home, order)?;
-        private.check_filters(&FilterConfig::of(&config), cancel)?;
         private.tree.canonicalize().map_err(|error| Error::io("open", &private.tree, error))
     }
 }
@@ -201,42 +202,8 @@ impl Place {
         SourceError::CheckoutFailed { directory: self.path().display().to_string(), reason }.into()
     }
 
-    fn lock(&self, observer: &dyn Observer, cancel: &Cancel) -> Result<File, Error> {
-        let name = lock_of(&self.name);
-        let mut is_told = false;
-        loop {
-            cancel.check()?;
-            let file = self.open_lock(&name)?;
-            let taken = disk::try_lock(&file).map_err(|errno| Error::io("lock", self.top.path_of(&name), errno))?;
-            // Somebody may have removed the state directory meanwhile.
-            if taken && self.is_there(&name, &file)? {
-                return Ok(file);
-            }
-            if !taken && !is_told {
-                let text = "Another deploy uses the worktree of this repository: waiting until it ends";
-                observer.observe(Event::Warning(text.to_owned()));
-                is_told = true;
-            }
-            std::thread::sleep(LOCK_EVERY);
-        }
-    }
-
-    fn open_lock(&self, name: &[u8]) -> Result<File, Error> {
-        if let Some(file) = self.top.open_file(name)? {
-            return Ok(file);
-        }
-        match self.top.create_file(name) {
-            // Another process may create it at the same moment.
-            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => {}
-            other => drop(other?),
-        }
-        let gone = || Error::io("open", self.top.path_of(name), rustix::io::Errno::NOENT);
-        self.top.open_file(name)?.ok_or_else(gone)
-    }
-
-    fn is_there(&self, name: &[u8], file: &File) -> Result<bool, Error> {
-        let own = disk::file_stat(file).map_err(|error| Error::io("look at", self.top.path_of(name), error))?;
-        Ok(self.top.stat(name)?.is_some_and(|stat| stat.inode == own.inode))
+    fn lock(&self, observer: &dyn Observer, cancel: &Cancel) -> Result<TreeLock, Error> {
+        TreeLock::take(&self.top, &lock_of(&self.name), "the worktree of this repository", observer, cancel)
     }
 
     /// Removes the worktrees of repositories that are gone or were moved.
@@ -254,8 +221,7 @@ impl Place {
             if !origin.is_some_and(is_gone) {
                 continue;
             }
-            let lock = self.open_lock(&lock_of(&name))?;
-            if disk::try_lock(&lock).unwrap_or(false) {
+            if let Ok(Some(_lock)) = TreeLock::try_take(&self.top, &lock_of(&name)) {
                 self.top.remove_tree(&name)?;
             }
         }

@@ -8,10 +8,10 @@ use std::time::Duration;
 use crate::agent::mounts::Mount;
 use crate::agent::uptime::Uptime;
 use crate::disk::is_local;
+use crate::process::{Process, user_of};
 use crate::release::BootSpan;
 
 use super::Search;
-use super::proc::{Process, user_of};
 
 /// The process id of `kthreadd`, the parent of all kernel threads. Only the first PID namespace has it.
 const KERNEL_PARENT: u32 = 2;

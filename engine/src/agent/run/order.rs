@@ -10,7 +10,7 @@ use crate::wire::bounds::{self, MessageBounds};
 use crate::wire::message::Hello;
 
 use super::scene::Scene;
-use crate::agent::process::ProcessIdentity;
+use crate::process::ProcessIdentity;
 
 /// A message to the runner.
 #[derive(Debug, Serialize, Deserialize)]

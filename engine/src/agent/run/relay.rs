@@ -17,9 +17,9 @@ use crate::wire::message::{self, FromAgent, Hello, ToAgent};
 use super::RunnerProgram;
 use super::order::{Act, FromRunner, Order, RunnerEnd, ToRunner};
 use crate::agent::conversation::{Conversation, Incoming, Next};
-use crate::agent::process::{ProcessIdentity, end_group};
 use crate::agent::reporter::Reporter;
 use crate::agent::site::lock::{Descriptors, Lock};
+use crate::process::{ProcessIdentity, end_group};
 
 /// The words that start a runner.
 const WORDS: [&str; 2] = ["agent", "--runner"];

@@ -30,12 +30,12 @@ use super::hooks::Hooks;
 use super::order::{Act, FromRunner, Order, RunnerEnd, ToRunner};
 use crate::agent::conversation::CLIENT_SILENT_MAX;
 use crate::agent::deploy_path::deploy_path;
-use crate::agent::process::ProcessIdentity;
 use crate::agent::reporter::Reporter;
 use crate::agent::site::Site;
 use crate::agent::site::journal::Journal;
 use crate::agent::site::layout::Layout;
 use crate::agent::site::lock::{BEAT_EVERY, Descriptors, Lock};
+use crate::process::ProcessIdentity;
 
 /// The longest wait for an agent that does not read, because its client does not: as long as a client may be silent.
 const WRITE_MAX: Duration = CLIENT_SILENT_MAX;

@@ -38,7 +38,7 @@ use crate::report::LockHolder;
 
 use super::fence;
 use crate::agent::clock::now;
-use crate::agent::process::ProcessIdentity;
+use crate::process::ProcessIdentity;
 
 use self::text::LockText;
 

@@ -3,7 +3,6 @@
 //! A repository may come from a stranger. So git runs no hook and no file monitor, and prompts nobody. A question also
 //! fetches nothing that a partial clone left out, and uses no replacement objects.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -56,27 +55,34 @@ pub(crate) fn question(checkout: &Path) -> Command {
 }
 
 /// The settings of a change, which no configuration overrides: git believes no file to be unchanged that is not, and
-/// leaves submodules and sparse checkouts to the caller.
-const SETTINGS: [&str; 7] = [
+/// leaves submodules and sparse checkouts to the caller. Git LFS leaves no pointer in the place of a file.
+const SETTINGS: [&str; 8] = [
     "core.trustctime=true",
     "core.checkStat=default",
     "core.ignoreStat=false",
     "core.fileMode=true",
     "core.sparseCheckout=false",
     "submodule.recurse=false",
+    "lfs.skipdownloaderrors=false",
     // As many as there are processors.
     "checkout.workers=0",
 ];
 
+/// The variables that would let Git LFS leave pointers.
+const POINTERS: [&str; 2] = ["GIT_LFS_SKIP_SMUDGE", "GIT_LFS_SKIP_DOWNLOAD_ERRORS"];
+
 /// Makes a command that changes a private repository and its working directory. Git may fetch what a partial clone left
 /// out, and runs the filters of the configuration. It holds `lock` until it ends, even if this process is killed.
-pub(crate) fn change(repository: &Path, tree: &Path, lock: &File) -> io::Result<Command> {
+pub(crate) fn change(repository: &Path, tree: &Path, lock: Stdio) -> Command {
     let mut command = command(tree);
-    command.env("GIT_DIR", repository).env("GIT_WORK_TREE", tree).stdin(Stdio::from(lock.try_clone()?));
+    command.env("GIT_DIR", repository).env("GIT_WORK_TREE", tree).stdin(lock);
     for setting in SETTINGS {
         command.args(["-c", setting]);
     }
-    Ok(command)
+    for variable in POINTERS {
+        command.env_remove(variable);
+    }
+    command
 }
 
 /// Words the reason why git could not be started.

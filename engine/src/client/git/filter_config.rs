@@ -103,6 +103,12 @@ pub(crate) fn is_lfs(value: &ConfigValue) -> bool {
     filter_of(&value.key).is_some_and(|(name, key)| name == "lfs" && LFS.contains(&(key, &value.value)))
 }
 
+/// Returns the value of Git LFS that gets content, for one that leaves pointers in its place (`install --skip-smudge`).
+pub(crate) fn without_skip(value: &ConfigValue) -> Option<String> {
+    const SKIP: &str = " --skip";
+    (is_lfs(value) && value.value.contains(SKIP)).then(|| value.value.replace(SKIP, ""))
+}
+
 /// Returns the name of a filter, and the key, if a key of a configuration is one of a filter.
 fn filter_of(key: &str) -> Option<(&str, &str)> {
     let (name, key) = key.strip_prefix("filter.")?.rsplit_once('.')?;

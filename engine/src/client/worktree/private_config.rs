@@ -2,9 +2,9 @@
 //!
 //! It has only such values of the user's repository as decide on content or say where to fetch it. A repository can name
 //! programs in many places (hooks, filters, a file monitor, commands for SSH and for credentials): none of them is here.
-//! The user's own configuration applies as always.
+//! The user's own configuration applies as always, but Git LFS never leaves pointers in the place of files.
 
-use crate::client::git::{ConfigValue, is_lfs};
+use crate::client::git::{ConfigValue, is_lfs, without_skip};
 
 /// The keys that are taken over as they are.
 const KEYS: [&str; 11] = [
@@ -42,8 +42,12 @@ pub(super) fn private_config(format: &str, tree: &str, values: &[ConfigValue]) -
     put("core.logallrefupdates", "false");
     put("gc.auto", "0");
     put("maintenance.auto", "false");
-    for ConfigValue { key, value, .. } in values.iter().filter(|value| value.is_own && is_taken_over(value)) {
-        put(key, value);
+    for value in values {
+        if let Some(without_skip) = without_skip(value) {
+            put(&value.key, &without_skip);
+        } else if value.is_own && is_taken_over(value) {
+            put(&value.key, &value.value);
+        }
     }
     text
 }

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use crate::client::commit::directories;
-use crate::client::git::{self, ConfigValue, FilterConfig, NoAnswer, Submodule};
+use crate::client::git::{self, ConfigValue, NoAnswer, Submodule};
 use crate::disk::Dir;
 use crate::error::{Error, SourceError};
 use crate::hash::Hash;
@@ -102,8 +102,7 @@ impl Walk<'_> {
         let private = PrivateRepository { home: &modules, name, tree: tree.clone() };
         let config = from.config(self.order.cancel).map_err(failed)?;
         private.prepare(from, &config, commit, b"")?;
-        private.check_out(commit, self.order)?;
-        private.check_filters(&FilterConfig::of(&config), self.order.cancel)?;
+        private.check_out(commit, &config, self.order)?;
         self.check_out(&private, from, level + 1)
     }
 }

@@ -7,8 +7,8 @@
 
 use std::time::Duration;
 
-use crate::agent::process::{self, NotEnded};
 use crate::disk::Dir;
+use crate::process::{self, NotEnded};
 
 use super::text::LockText;
 

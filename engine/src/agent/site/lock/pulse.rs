@@ -14,7 +14,7 @@ use crate::error::Error;
 
 use super::interrupt::{self, Interrupt};
 use super::text::{self, BEAT_AT, LockText};
-use crate::agent::process::ProcessIdentity;
+use crate::process::ProcessIdentity;
 
 /// The time between two signs of life.
 pub(crate) const BEAT_EVERY: Duration = Duration::from_secs(5);

@@ -301,8 +301,8 @@ mod tests {
 
     use super::super::text::BEAT_AT;
     use super::*;
-    use crate::agent::process::ProcessIdentity;
     use crate::manual_lock::ManualLock;
+    use crate::process::ProcessIdentity;
 
     const QUICK: Patience = Patience {
         silence: Duration::from_millis(500),

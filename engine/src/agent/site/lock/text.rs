@@ -14,7 +14,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::json::to_json;
-use crate::agent::process::ProcessIdentity;
+use crate::process::ProcessIdentity;
 use crate::report::LockHolder;
 
 /// The place of the beat in the text, and its width: that of the largest number.

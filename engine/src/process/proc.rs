@@ -23,23 +23,23 @@ const KERNEL_THREAD: u64 = 0x0020_0000;
 
 /// The kernel refuses to show this process.
 #[derive(Debug)]
-pub(super) struct AccessDenied;
+pub(crate) struct AccessDenied;
 
 /// The content of `/proc/<pid>/stat`, which all users may read.
 #[derive(Debug)]
-pub(super) struct Process {
-    pub(super) name: String,
-    pub(super) parent: u32,
-    pub(super) is_zombie: bool,
-    pub(super) is_kernel: bool,
-    pub(super) threads: u64,
+pub(crate) struct Process {
+    pub(crate) name: String,
+    pub(crate) parent: u32,
+    pub(crate) is_zombie: bool,
+    pub(crate) is_kernel: bool,
+    pub(crate) threads: u64,
     /// The range of its start, in milliseconds of this boot.
-    pub(super) started: Range<u64>,
+    pub(crate) started: Range<u64>,
 }
 
 impl Process {
     /// Reads the stat file of a process. Returns nothing if there is no such process, or it is not shown.
-    pub(super) fn read(pid: u32) -> Result<Option<Process>, AccessDenied> {
+    pub(crate) fn read(pid: u32) -> Result<Option<Process>, AccessDenied> {
         let read = || {
             let stat = open(format!("/proc/{pid}/stat"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
             let mut bytes = [0; STAT_BYTES_MAX];
@@ -74,7 +74,7 @@ impl Process {
 }
 
 /// The target of a link in `/proc`.
-pub(super) enum LinkTarget {
+pub(crate) enum LinkTarget {
     Path(PathBuf),
     /// It is longer than the kernel returns.
     TooLong,
@@ -82,7 +82,7 @@ pub(super) enum LinkTarget {
     Gone,
 }
 
-pub(super) fn read_link(link: &Path) -> Result<LinkTarget, AccessDenied> {
+pub(crate) fn read_link(link: &Path) -> Result<LinkTarget, AccessDenied> {
     match rustix::fs::readlinkat(CWD, link, Vec::new()) {
         Ok(text) => Ok(LinkTarget::Path(PathBuf::from(OsStr::from_bytes(text.as_bytes())))),
         Err(Errno::NOENT | Errno::SRCH) => Ok(LinkTarget::Gone),
@@ -91,7 +91,7 @@ pub(super) fn read_link(link: &Path) -> Result<LinkTarget, AccessDenied> {
     }
 }
 
-pub(super) fn entries(dir: &Path) -> Result<Vec<PathBuf>, AccessDenied> {
+pub(crate) fn entries(dir: &Path) -> Result<Vec<PathBuf>, AccessDenied> {
     match fs::read_dir(dir) {
         Ok(entries) => Ok(entries.flatten().map(|entry| entry.path()).collect()),
         Err(error) if is_gone(&error) => Ok(Vec::new()),
@@ -99,7 +99,7 @@ pub(super) fn entries(dir: &Path) -> Result<Vec<PathBuf>, AccessDenied> {
     }
 }
 
-pub(super) fn name_of(pid: u32) -> String {
+pub(crate) fn name_of(pid: u32) -> String {
     let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
     Shown(name.trim_ascii_end()).to_string()
 }
@@ -109,7 +109,7 @@ fn is_gone(error: &io::Error) -> bool {
 }
 
 /// Returns the user of a process, by name if this machine knows it, else by number.
-pub(super) fn user_of(pid: u32) -> Option<String> {
+pub(crate) fn user_of(pid: u32) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let uid = status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_ascii_whitespace().nth(1)?;
     let uid: u32 = uid.parse().ok()?;
