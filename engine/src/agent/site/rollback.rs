@@ -78,6 +78,19 @@ impl Releases {
         self.records.iter().filter(is_left).max_by_key(|record| record.live_turn)
     }
 
+    /// Returns the release that a step back left, if a crash came before its mark was written.
+    ///
+    /// It was live last, its record does not say that it was replaced, and the live release is on its way back. After a
+    /// step forward the live release would name it: that is written before the link moves. A step back that went to
+    /// a named release elsewhere in the tree is not seen.
+    pub(super) fn left_without_mark(&self, live: Option<&ReleaseId>) -> Option<&Record> {
+        let live = self.find(live?)?;
+        let others = self.records.iter().filter(|record| record.id != live.id && record.was_live());
+        let left = others.max_by_key(|record| record.live_turn).filter(|record| record.retired.is_none())?;
+        let is_behind = self.way_back(left).iter().any(|record| record.id == live.id);
+        (is_behind && live.previous.as_ref() != Some(&left.id)).then_some(left)
+    }
+
     /// Returns the goal of a rollback.
     pub(crate) fn goal(&self, to: &RollbackTo, live: Option<&ReleaseId>) -> Result<&Record, Error> {
         match to {
@@ -245,13 +258,33 @@ mod tests {
         fn forward(&mut self, number: u64) {
             let live = self.live.clone();
             step_forward(&mut self.releases, &id(number), live.as_ref());
+            // A crash behind the link leaves no mark on the release that was left.
+            assert_eq!(self.releases.left_without_mark(Some(&id(number))), None);
             self.make_live(number);
+            assert_eq!(self.releases.left_without_mark(Some(&id(number))), None);
+            self.retire(live);
+        }
+
+        fn retire(&mut self, left: Option<ReleaseId>) {
+            if let Some(left) = left.and_then(|left| self.releases.find_mut(&left).ok()) {
+                left.retired = Some(0);
+            }
         }
 
         fn back(&mut self, number: u64) {
             let left = self.live.clone().unwrap();
+            let is_behind = self.releases.way_back(self.releases.find(&left).unwrap()).contains(&&self.record(number));
+            let seen = |path: &Path| path.releases.left_without_mark(Some(&id(number))).map(|record| record.id.clone());
+            assert_eq!(seen(self), is_behind.then(|| left.clone()));
             self.make_live(number);
+            assert_eq!(seen(self), is_behind.then(|| left.clone()));
+            self.retire(Some(left.clone()));
+            assert_eq!(seen(self), None);
             self.releases.find_mut(&left).unwrap().leave(bad(Some(id(number))));
+        }
+
+        fn record(&self, number: u64) -> Record {
+            self.releases.find(&id(number)).unwrap().clone()
         }
 
         fn make_live(&mut self, number: u64) {
