@@ -137,7 +137,7 @@ impl Relay<'_> {
                 Some(FromRunner::News(news)) => self.conversation.pass_on(news),
                 Some(FromRunner::WantsVerdict) => self.conversation.send(&FromAgent::WantsVerdict).unwrap_or_default(),
                 Some(FromRunner::Ended(end)) => return Ok(*end),
-                None => return Err(HookError::RunnerEnded.into()),
+                None => return Err(HookError::RunnerEnded { stays_live: false }.into()),
             }
         }
     }
