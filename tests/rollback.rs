@@ -289,6 +289,28 @@ fn a_rollback_asks_before_it_leaves_migrations() {
     assert_eq!(site.succeed(&["switch", &a])["warnings"], json!([warned]));
 }
 
+#[test]
+fn a_rollback_asks_about_the_migrations_of_a_release_that_failed_and_names_each_once() {
+    for (hook, phase) in [("fails", "before_switch"), ("fails", "after_switch")] {
+        let mut site = Site::new();
+        let [a, _] = ["A", "B"].map(|name| deploy(&site, name));
+        site.configure(&format!(
+            "[[hooks]]\nname = 'migrate'\nphase = 'before_switch'\nrun = 'true'\nmigration = true\n\
+             [[hooks]]\nname = '{hook}'\nphase = '{phase}'\nrun = 'exit 1'\non_rollback = false\n"
+        ));
+        site.write("version", "C");
+        site.cutover(&["deploy", "--release", "3"]).failed(6, &["The hook `fails`"]);
+        let said =
+            format!("A rollback to release {a} does not undo migrations that ran since: `migrate` of release 3\n");
+        site.refused(&["rollback"], 1, &[&said]);
+        // Once more for the same release.
+        site.succeed(&["switch", "3", "--skip-hooks"]);
+        site.succeed(&["hooks", "run", "migrate"]);
+        let ran = site.cutover(&["rollback"]);
+        assert!(ran.stderr.contains(": `migrate` of release 3\n"), "{}", ran.stderr);
+    }
+}
+
 /// Runs a verb on a terminal on which somebody types.
 fn on_terminal(site: &Site, words: &[&str], typed: &str) -> RunResult {
     let command = site.command(words);

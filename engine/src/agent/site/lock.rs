@@ -369,6 +369,20 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_was_lost_or_is_older_goes_on_behind_the_newest_journal() {
+        let (place, dir) = private();
+        fs::create_dir(place.path().join("journals")).unwrap();
+        for (journal, number) in [("7", None), ("7", Some("3\n")), ("9", Some("12\n"))] {
+            fs::write(place.path().join("journals").join(journal), "").unwrap();
+            if let Some(number) = number {
+                fs::write(place.path().join("fence"), number).unwrap();
+            }
+            let expected = if journal == "7" { 8 } else { 13 };
+            assert_eq!((Lock::for_test(&dir).fence(), fence(place.path())), (expected, format!("{expected}\n")));
+        }
+    }
+
+    #[test]
     fn a_child_that_inherits_the_lock_holds_it_when_its_parent_has_left() {
         let (place, dir) = private();
         let lock = Lock::for_test(&dir);
