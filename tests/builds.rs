@@ -135,7 +135,10 @@ fn runs(site: &Site) -> usize {
 
 /// A hook that is counted, with a command and further keys. It depends on the file `in`.
 fn counted(site: &Site, run: &str, more: &str) -> (String, String) {
-    (format!("echo x >>'{}'; {run}", site.path("runs").display()), format!("if_changed = ['/in', '/source/in']\n{more}"))
+    (
+        format!("echo x >>'{}'; {run}", site.path("runs").display()),
+        format!("if_changed = ['/in', '/source/in']\n{more}"),
+    )
 }
 
 #[test]

@@ -95,6 +95,40 @@ fn a_confirmation_that_never_comes_switches_back() {
 }
 
 #[test]
+fn no_hook_and_no_check_after_the_switch_outlasts_the_time_to_confirm() {
+    let hook = |run: &str, more: &str| {
+        format!("[[hooks]]\nname = 'hook'\nphase = 'after_switch'\non_rollback = false\nrun = '{run}'\n{more}\n")
+    };
+    let check = |run: &str| {
+        let tries = "retries = 1000\ninterval = '1s'\n";
+        format!("[[checks]]\nname = 'page'\nfrom = 'server'\n{run}\n{tries}")
+    };
+    let configs = [
+        hook("sleep 1000", "on_error = 'keep'"),
+        hook("sleep 1000", "halt_on_error = false"),
+        format!("{}{}", hook("sleep 1.5", ""), hook("sleep 1000", "").replace("'hook'", "'second'")),
+        check("run = 'sleep 1000'"),
+        check("run = 'exit 1'"),
+        check("url = 'http://127.0.0.1:9/'"),
+    ];
+    for config in configs {
+        let (site, before) = site_with(&format!("confirm = '2s'\n{config}"));
+        let ran = site.cutover(&["deploy", "--release", "2"]);
+        ran.failed(
+            6,
+            &["The release was not confirmed within 2 s", &format!("The site still serves release {before}.")],
+        );
+        assert_eq!(site.live(), Some(before), "{config}");
+    }
+    // A migration must not stop half-way.
+    let migrate = hook("sleep 2; echo end > \"$CUTOVER_SHARED_PATH/end\"", "migration = true");
+    let (site, before) = site_with(&format!("confirm = '1s'\n{migrate}"));
+    site.cutover(&["deploy", "--release", "2"]).failed(6, &["The release was not confirmed within 1 s"]);
+    assert!(site.target("shared/end").exists());
+    assert_eq!(site.live(), Some(before));
+}
+
+#[test]
 fn a_release_whose_runner_was_killed_too_is_left_by_the_next_run() {
     let (site, before) = site_with(&format!("confirm = '1h'\n{WAIT}"));
     process::kill_with_runner(deploy_until_it_waits(&site));

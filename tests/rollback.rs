@@ -56,6 +56,38 @@ fn each_rollback_goes_one_further_back_and_never_to_a_release_that_was_rolled_ba
 }
 
 #[test]
+fn a_crash_behind_the_link_of_a_rollback_leaves_the_release_bad_and_that_of_a_return_does_not() {
+    let mut site = Site::new();
+    site.configure("keep_releases = 3\ngrace = '0s'\n");
+    let [a, b, c] = ["A", "B", "C"].map(|name| deploy(&site, name));
+    // As a run leaves it that ends right behind the link, or behind the record of the release that is live then.
+    let crash = |words: &[&str], lost: &[&String]| {
+        let record = |id: &&String| site.target(&format!(".cutover/releases/{id}/record"));
+        let records: Vec<Vec<u8>> = lost.iter().map(|id| fs::read(record(id)).unwrap()).collect();
+        site.succeed(words);
+        lost.iter().zip(records).for_each(|(id, content)| fs::write(record(id), content).unwrap());
+        site.succeed(&["cleanup"]);
+    };
+    for (lost_back, lost_forward) in [(&[&b, &c][..], &[&b, &c][..]), (&[&c], &[&b])] {
+        crash(&["rollback"], lost_back);
+        let left = release(&site, &c);
+        let reason = "it was left, and a crash came before the reason was noted";
+        assert_eq!((&left["bad"]["reason"], &left["bad"]["left_for"]), (&json!(reason), &json!(b)));
+        crash(&["rollback", "--forward"], lost_forward);
+        assert_eq!(version(&site), "C");
+        assert_eq!(release(&site, &b)["bad"], json!(null));
+    }
+    crash(&["rollback"], &[&b, &c]);
+    let [d, e] = ["D", "E"].map(|name| deploy(&site, name));
+    assert_eq!(site.release_names(), [b, c, d.clone(), e]);
+    for expected in ["D", "B"] {
+        site.succeed(&["rollback"]);
+        assert_eq!(version(&site), expected);
+    }
+    assert!(!site.release_names().contains(&a));
+}
+
+#[test]
 fn a_return_leads_through_all_rollbacks_until_something_is_deployed() {
     let site = Site::new();
     for name in ["A", "B", "C"] {
@@ -255,6 +287,28 @@ fn a_rollback_asks_before_it_leaves_migrations() {
     let both = format!("`migrate` of release {b}, {of_c}");
     let warned = format!("The switch to release {a} does not undo migrations that ran since: {both}");
     assert_eq!(site.succeed(&["switch", &a])["warnings"], json!([warned]));
+}
+
+#[test]
+fn a_rollback_asks_about_the_migrations_of_a_release_that_failed_and_names_each_once() {
+    for (hook, phase) in [("fails", "before_switch"), ("fails", "after_switch")] {
+        let mut site = Site::new();
+        let [a, _] = ["A", "B"].map(|name| deploy(&site, name));
+        site.configure(&format!(
+            "[[hooks]]\nname = 'migrate'\nphase = 'before_switch'\nrun = 'true'\nmigration = true\n\
+             [[hooks]]\nname = '{hook}'\nphase = '{phase}'\nrun = 'exit 1'\non_rollback = false\n"
+        ));
+        site.write("version", "C");
+        site.cutover(&["deploy", "--release", "3"]).failed(6, &["The hook `fails`"]);
+        let said =
+            format!("A rollback to release {a} does not undo migrations that ran since: `migrate` of release 3\n");
+        site.refused(&["rollback"], 1, &[&said]);
+        // Once more for the same release.
+        site.succeed(&["switch", "3", "--skip-hooks"]);
+        site.succeed(&["hooks", "run", "migrate"]);
+        let ran = site.cutover(&["rollback"]);
+        assert!(ran.stderr.contains(": `migrate` of release 3\n"), "{}", ran.stderr);
+    }
 }
 
 /// Runs a verb on a terminal on which somebody types.

@@ -73,7 +73,9 @@ const UNFINISHED: &str = "its trial did not end: the process that ran its hooks 
 #[test]
 fn a_release_whose_runner_was_killed_after_the_switch_is_left_by_the_next_run() {
     for words in [&["cleanup"][..], &["deploy"], &["hooks", "run", "tell"]] {
-        let tell = hook("tell", "on_failure", "true", "");
+        // The way back is over, so the run can be interrupted again.
+        let is_over = "grep -q '\"switching\":false' \"$CUTOVER_DEPLOY_PATH/.cutover/lock\"";
+        let tell = hook("tell", "on_failure", is_over, "");
         let site = site_with(&format!("{}{tell}", hook("wait", "after_switch", WAIT, "on_rollback = false")));
         process::kill_with_runner(run_until_it_waits(&site, &["deploy", "--release", "2"]));
         let_hook_end(&site);
@@ -179,11 +181,14 @@ fn site_of_two(config: &str) -> Site {
 #[test]
 fn a_rollback_never_leads_back_to_the_release_that_was_left() {
     let failing = hook("restart", "after_switch", "exit 1", "");
+    let without_shell = hook("restart", "after_switch", "exit 1", "shell = '/no/such/shell'");
     let check = "[[checks]]\nname = 'page'\nrun = 'exit 1'\nfrom = 'server'\n".to_owned();
     let hint = "`cutover hooks run restart ";
-    for (config, told) in
-        [(failing, &["The hook `restart` (after_switch) failed", hint][..]), (check, &["The check `page`"])]
-    {
+    for (config, told) in [
+        (failing, &["The hook `restart` (after_switch) failed", hint][..]),
+        (without_shell, &["The hook `restart` (after_switch) could not be run", hint]),
+        (check, &["The check `page`"]),
+    ] {
         let site = site_of_two(&config);
         let ran = site.cutover(&["rollback"]);
         ran.failed(6, told);
@@ -221,6 +226,19 @@ fn a_rollback_whose_runner_was_killed_stays_and_is_told() {
     let stays = format!("Release 1 stays live, but {UNFINISHED}. Check it, and run its hooks after the switch again");
     assert!(ran.code == Some(0) && ran.stderr.contains(&stays), "{}", ran.stderr);
     assert_eq!((site.live().as_deref(), &release(&site, "1")["bad"]), (Some("1"), &json!(null)));
+}
+
+#[test]
+fn a_rollback_whose_runner_alone_was_killed_says_what_is_left_to_run_and_runs_the_hooks_for_failures() {
+    let told = hook("told", "on_failure", &note("told"), "");
+    let site = site_of_two(&format!("{}{told}", hook("wait", "after_switch", WAIT, "")));
+    let rollback = run_until_it_waits(&site, &["rollback"]);
+    kill_process(process::runner_of(&rollback), Signal::KILL).unwrap();
+    site.write_shared("go", "");
+    let hint = "run the hooks that did not run: `cutover hooks run NAME";
+    RunResult::wait(rollback).failed(6, &["ended before they were done", hint, "The site now serves release 1."]);
+    assert_eq!((site.live().as_deref(), &release(&site, "1")["bad"]), (Some("1"), &json!(null)));
+    assert_eq!(log(&site), ["told"]);
 }
 
 #[test]
@@ -302,6 +320,59 @@ fn a_runner_that_is_stopped_is_ended_and_its_release_is_left() {
     assert_eq!((site.live().as_deref(), &release(&site, "2")["state"]), (Some("1"), &json!("bad")));
     deploy.kill().unwrap();
     deploy.wait().unwrap();
+}
+
+/// A command that asks the run of its hook to leave, as another run does.
+const INTERRUPT: &str = "printf '{\"fence\":%s,\"interrupted\":\"deploy\",\"by\":\"ops@pager\",\"verb\":\"rollback\"}' \
+     \"$(cat \"$CUTOVER_DEPLOY_PATH/.cutover/fence\")\" > \"$CUTOVER_DEPLOY_PATH/.cutover/interrupt\"";
+
+#[test]
+fn an_interruption_by_another_run_ends_no_hook_and_no_further_one_begins_before_the_switch() {
+    for (phase, next) in
+        [("before_switch", "before_switch"), ("after_upload", "before_switch"), ("before_upload", "before_upload")]
+    {
+        // The agent looks twice a second.
+        let ask = hook("ask", phase, &format!("{INTERRUPT}; sleep 1.2; {}", note("whole")), "");
+        let more = if next == "before_upload" { "" } else { "migration = true\n" };
+        let migrate = hook("migrate", next, &note("migrate"), &format!("{more}halt_on_error = false"));
+        let told = hook("told", "on_failure", &note("told"), "");
+        let site = site_with(&format!("{ask}{migrate}{told}"));
+        let ran = site.cutover(&["deploy", "--release", "2"]);
+        ran.failed(5, &["ops@pager interrupted this deploy with a rollback", "The site still serves release 1."]);
+        assert_eq!(log(&site), ["whole", "told"], "{phase}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn an_interruption_that_its_run_took_back_stops_nothing() {
+    let remove = "rm \"$CUTOVER_DEPLOY_PATH/.cutover/interrupt\"";
+    for phase in ["before_upload", "after_upload", "before_switch"] {
+        let site = site_with(&hook("ask", phase, &format!("{INTERRUPT}; sleep 1.2; {remove}"), ""));
+        site.deploy(&["--release", "2"]);
+    }
+}
+
+#[test]
+fn an_interruption_does_not_stop_a_way_back() {
+    let failing = hook("ask", "after_switch", &format!("{INTERRUPT}; exit 1"), "on_rollback = false");
+    let site = site_with(&format!("{failing}{}", hook("restart", "after_switch", &note("$CUTOVER_RELEASE"), "")));
+    let ran = site.cutover(&["deploy", "--release", "2"]);
+    ran.failed(6, &["The hook `ask` (after_switch) failed", "The site still serves release 1."]);
+    assert_eq!((site.live().as_deref(), log(&site)), (Some("1"), vec!["1".to_owned()]));
+}
+
+#[test]
+fn no_further_hook_begins_before_the_switch_once_the_client_has_gone() {
+    for (phase, next) in [("before_switch", "before_switch"), ("after_upload", "after_upload")] {
+        let first = hook("wait", phase, &format!("{WAIT}; sleep 0.5; {}", note("whole")), "");
+        let next = hook("next", next, &note("next"), "halt_on_error = false");
+        let site = site_with(&format!("{first}{next}{}", hook("told", "on_failure", &note("told"), "")));
+        let mut deploy = run_until_it_waits(&site, &["deploy", "--release", "2"]);
+        deploy.kill().unwrap();
+        deploy.wait().unwrap();
+        let_hook_end(&site);
+        assert_eq!((site.live().as_deref(), log(&site)), (Some("1"), vec!["whole".to_owned(), "told".to_owned()]));
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use crate::error::Error;
 
@@ -15,6 +16,8 @@ struct CancelState {
     is_set: AtomicBool,
     /// The whole that this is a part of.
     above: Option<Cancel>,
+    /// The time at which it is cancelled by itself.
+    until: Option<Instant>,
 }
 
 impl Cancel {
@@ -29,12 +32,19 @@ impl Cancel {
     }
 
     fn is_cancelled(&self) -> bool {
-        self.0.is_set.load(Ordering::Relaxed) || self.0.above.as_ref().is_some_and(Cancel::is_cancelled)
+        self.0.is_set.load(Ordering::Relaxed)
+            || self.0.until.is_some_and(|until| Instant::now() >= until)
+            || self.0.above.as_ref().is_some_and(Cancel::is_cancelled)
     }
 
     /// Returns the request to stop one part of the work. The whole or that part alone can be cancelled.
     pub(crate) fn part(&self) -> Cancel {
-        Cancel(Arc::new(CancelState { is_set: AtomicBool::new(false), above: Some(self.clone()) }))
+        self.part_until(None)
+    }
+
+    /// Returns the request to stop one part of the work, which is also cancelled at a time.
+    pub(crate) fn part_until(&self, until: Option<Instant>) -> Cancel {
+        Cancel(Arc::new(CancelState { is_set: AtomicBool::new(false), above: Some(self.clone()), until }))
     }
 
     /// Wraps a reader so that it fails once this is cancelled.
@@ -59,6 +69,8 @@ impl<R: Read> Read for CancelReader<'_, R> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -69,6 +81,14 @@ mod tests {
         assert_eq!([&whole, &one, &other].map(|cancel| cancel.check().is_err()), [false, true, false]);
         whole.cancel();
         assert!(other.check().is_err());
+    }
+
+    #[test]
+    fn a_part_with_a_time_is_cancelled_at_that_time() {
+        let whole = Cancel::default();
+        let after = |time| whole.part_until(Some(Instant::now() + Duration::from_secs(time))).check().is_err();
+        assert_eq!([0, 60].map(after), [true, false]);
+        assert!(whole.check().is_ok());
     }
 
     #[test]

@@ -158,13 +158,16 @@ impl Error {
             Ok(CommandEnd::Done) => Ok(()),
             Ok(CommandEnd::Stopped) => Err(Error::Interrupted),
             Ok(end) => Err(HookError::Failed { name, phase, end, stays_live: false }.into()),
-            Err(source) => Err(HookError::NotRun { name, phase, source: Box::new(source) }.into()),
+            Err(source) => Err(HookError::NotRun { name, phase, source: Box::new(source), stays_live: false }.into()),
         }
     }
 
-    /// Notes that the release of a hook that failed is good and stays live.
+    /// Notes that the release of a hook that failed, or whose runner ended, is good and stays live.
     pub(crate) fn with_good_release(mut self) -> Error {
-        if let Error::Hook(HookError::Failed { stays_live, .. }) = &mut self {
+        use HookError::{Failed, NotRun, RunnerEnded};
+        if let Error::Hook(Failed { stays_live, .. } | NotRun { stays_live, .. } | RunnerEnded { stays_live }) =
+            &mut self
+        {
             *stays_live = true;
         }
         self

@@ -55,6 +55,12 @@ fn of_hook(hint: &HookHint) -> String {
                 quoted(name)
             );
         }
+        HookHint::RunWithKeys { name } => {
+            return format!("Correct its `cwd` or `shell`, and run it: `cutover hooks run {}`", quoted(name));
+        }
+        HookHint::RunRest => {
+            "Find out on the server who ended it, and run the hooks that did not run: `cutover hooks run NAME`"
+        }
         HookHint::SeeOutput => "Read its output above, correct the command, and run this again",
         HookHint::MendKeys => "Correct its `cwd` or `shell`, and run this again",
         HookHint::KeepRelease => "Take the removal out of its command, and deploy again: that makes the release anew",

@@ -273,6 +273,11 @@ impl Conversation {
         interrupt.into_error()
     }
 
+    /// Forgets that another run interrupts this one. The next look finds it again, if that run has not given up.
+    pub(crate) fn forget_interrupt(&self) {
+        self.interrupts.1.try_recv().ok();
+    }
+
     /// Fails if the client has gone, missed a report or is silent for too long, or if another run interrupts this one.
     /// Call it only while no frame is due: it drops the frames that it finds.
     pub(crate) fn check_client(&self) -> Result<(), Error> {

@@ -338,6 +338,13 @@ pub enum HookHint {
     },
     /// Mend the place where the hook runs, or its shell.
     MendKeys,
+    /// The same, and run it alone: the release is live.
+    RunWithKeys {
+        /// The hook.
+        name: String,
+    },
+    /// Find who ended the process, and run the hooks that did not run: the release is live.
+    RunRest,
     /// Take the removal out of the hook, and deploy again.
     KeepRelease,
     /// Allow more time, or look for the reason why the client could not confirm.

@@ -31,6 +31,8 @@ pub enum HookError {
         phase: HookPhase,
         /// The reason.
         source: Box<dyn std::error::Error + Send + Sync>,
+        /// Whether its release is good and stays live: then the hook can be run alone.
+        stays_live: bool,
     },
     /// A hook removed the directory of its release.
     #[error("The hook `{name}` ({}) removed the directory of release {release}", phase.name())]
@@ -50,20 +52,33 @@ pub enum HookError {
     },
     /// The runner ended before its work was done.
     #[error("The process that ran the hooks on the server ended before they were done")]
-    RunnerEnded,
+    RunnerEnded {
+        /// Whether the release is good and stays live: then the rest of the hooks can be run alone.
+        stays_live: bool,
+    },
 }
 
 impl HookError {
     /// Returns the next step.
     pub(super) fn hint(&self) -> HookHint {
         match self {
-            HookError::Failed { name, phase: HookPhase::AfterDeploy | HookPhase::AfterRollback, .. }
-            | HookError::Failed { name, stays_live: true, .. } => HookHint::RunHook { name: name.clone() },
+            HookError::Failed { name, phase, stays_live, .. } if *stays_live || is_at_end(*phase) => {
+                HookHint::RunHook { name: name.clone() }
+            }
+            HookError::NotRun { name, phase, stays_live, .. } if *stays_live || is_at_end(*phase) => {
+                HookHint::RunWithKeys { name: name.clone() }
+            }
             HookError::Failed { .. } => HookHint::SeeOutput,
             HookError::NotRun { .. } => HookHint::MendKeys,
             HookError::RemovedRelease { .. } => HookHint::KeepRelease,
             HookError::NotConfirmed { .. } => HookHint::AllowMoreTime,
-            HookError::RunnerEnded => HookHint::SeeJournal,
+            HookError::RunnerEnded { stays_live: true } => HookHint::RunRest,
+            HookError::RunnerEnded { .. } => HookHint::SeeJournal,
         }
     }
+}
+
+/// Tells whether the release stays live if a hook of this phase fails.
+fn is_at_end(phase: HookPhase) -> bool {
+    matches!(phase, HookPhase::AfterDeploy | HookPhase::AfterRollback)
 }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -12,7 +13,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 
 use super::identity::ProcessIdentity;
-use super::proc::user_of;
+use super::proc::{Process, entries, user_of};
 
 /// The reason why a process was not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,18 +61,48 @@ pub(crate) fn end(process: &ProcessIdentity, patience: Duration) -> Result<(), N
     Err(NotEnded::Survived)
 }
 
-/// Ends a process that leads a group, and its group. Returns once the leader has ended, or does not end.
+/// Ends a process that leads a group, and its group. Returns once the leader has ended, or does not end. Whatever is left
+/// of the group then is killed.
 pub(crate) fn end_group(leader: &ProcessIdentity, patience: Duration) -> Result<(), NotEnded> {
     let pidfd = open(leader)?;
     let group = i32::try_from(leader.pid).ok().and_then(Pid::from_raw).ok_or(NotEnded::Gone)?;
+    let session = Process::read(leader.pid).ok().flatten().map(|process| process.session);
     for signal in [Signal::TERM, Signal::KILL] {
         // The group keeps its number while it has a member.
         kill_process_group(group, signal).ok();
         if has_ended(&pidfd, patience) {
+            session.into_iter().for_each(|session| kill_rest(leader.pid, session));
             return Ok(());
         }
     }
     Err(NotEnded::Survived)
+}
+
+/// Kills what is left of a group whose leader has ended. The number may be that of another group by now, so only
+/// processes of its session are killed, each through a pidfd.
+fn kill_rest(group: u32, session: u32) {
+    /// Each round finds what the last one's processes started.
+    const ROUNDS_MAX: usize = 16;
+    let is_member = |process: &Process| process.group == group && process.session == session && !process.is_zombie;
+    for _ in 0..ROUNDS_MAX {
+        let pids = entries(Path::new("/proc")).unwrap_or_default().into_iter().filter_map(|path| pid_of(&path));
+        let is_left = |pid: &u32| Process::read(*pid).ok().flatten().as_ref().is_some_and(is_member);
+        let left: Vec<ProcessIdentity> = pids.filter(is_left).filter_map(ProcessIdentity::of).collect();
+        if left.is_empty() {
+            return;
+        }
+        for process in left {
+            if let Ok(pidfd) = open(&process)
+                && is_left(&process.pid)
+            {
+                pidfd_send_signal(&pidfd, Signal::KILL).ok();
+            }
+        }
+    }
+}
+
+fn pid_of(path: &Path) -> Option<u32> {
+    path.file_name()?.to_str()?.parse().ok()
 }
 
 fn open(process: &ProcessIdentity) -> Result<OwnedFd, NotEnded> {
@@ -150,6 +181,28 @@ mod tests {
             assert_eq!(child.wait().unwrap().signal(), Some(signal), "{script} {is_stopped}");
             assert_eq!(end(&identity, PATIENCE), Err(NotEnded::Gone));
         }
+    }
+
+    #[test]
+    fn the_rest_of_a_group_is_killed_when_its_leader_has_ended() {
+        use std::io::BufRead;
+        use std::os::unix::process::CommandExt;
+        let script = "(trap '' TERM; echo; while :; do sleep 0.01; done) & echo $!; wait";
+        let mut command = Command::new("sh");
+        let mut leader = command.args(["-c", script]).process_group(0).stdout(Stdio::piped()).spawn().unwrap();
+        // The child has set its trap and the shell has told its number, in any order.
+        let lines: Vec<String> =
+            std::io::BufReader::new(leader.stdout.take().unwrap()).lines().take(2).flatten().collect();
+        let child = ProcessIdentity::of(lines.concat().parse().unwrap()).unwrap();
+        let (mut other, other_identity) = start("echo; exec sleep 1000");
+        end_group(&ProcessIdentity::of(leader.id()).unwrap(), PATIENCE).unwrap();
+        leader.wait().unwrap();
+        while child.is_running() {
+            std::thread::yield_now();
+        }
+        assert!(other_identity.is_running());
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
 
     #[test]

@@ -30,6 +30,10 @@ pub(crate) struct AccessDenied;
 pub(crate) struct Process {
     pub(crate) name: String,
     pub(crate) parent: u32,
+    /// Its process group.
+    pub(crate) group: u32,
+    /// Its session. All processes of a group are of one session.
+    pub(crate) session: u32,
     pub(crate) is_zombie: bool,
     pub(crate) is_kernel: bool,
     pub(crate) threads: u64,
@@ -65,6 +69,8 @@ impl Process {
         Some(Process {
             name: Shown(bytes.get(open + 1..close)?).to_string(),
             parent: number(4)? as u32,
+            group: number(5)? as u32,
+            session: number(6)? as u32,
             is_zombie: matches!(*fields.first()?, "Z" | "X"),
             is_kernel: number(9)? & KERNEL_THREAD != 0,
             threads: number(20)?,

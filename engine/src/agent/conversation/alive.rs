@@ -38,9 +38,10 @@ impl Conversation {
         }
     }
 
-    /// Looks whether another run interrupts this one.
+    /// Looks whether another run interrupts this one, unless a runner does.
     fn look_for_interrupt(&self) {
-        let interrupt = self.pulse.lock().expect("no holder panics").as_ref().and_then(|pulse| pulse.interrupt());
+        let pulse = self.pulse.lock().expect("no holder panics").clone();
+        let interrupt = pulse.filter(|pulse| !pulse.is_lent()).and_then(|pulse| pulse.interrupt());
         if let Some(interrupt) = interrupt {
             // One item is enough.
             self.interrupts.0.try_send(interrupt).ok();

@@ -51,7 +51,7 @@ use self::publish::{Publication, PublishedRelease, publish};
 use super::clock::now;
 use super::compare::after_hooks;
 use super::conversation::Conversation;
-use super::go_live::go_live;
+use super::go_live::{go_live, run_on_failure};
 use super::reporter::Reporter;
 use super::run::{Act, GoLive, Scene, end_overdue_trial, relay};
 use super::site::Site;
@@ -97,7 +97,7 @@ pub(crate) fn deploy(
     let mut site = Site::hold(lock, layout)?;
     end_overdue_trial(conversation, order.hello, &mut site)?;
     let done = deploy_held(conversation, order, &mut site, look);
-    done.inspect_err(|error| run_on_failure(conversation, order, &site, error))
+    done.inspect_err(|error| run_on_failure(conversation, order.hello, &site, error))
 }
 
 /// Runs a deploy under the lock.
@@ -125,19 +125,6 @@ fn deploy_held(
     let holds = holding(&site.layout, &site.releases);
     done.holding = (holds != held.after(done.release.as_ref(), &done.removed)).then_some(holds);
     Ok(done)
-}
-
-/// Runs the hooks for failures, unless the runner has run them: it runs them after its own failures. Their errors are
-/// warnings.
-fn run_on_failure(conversation: &Conversation, order: &Order<'_>, site: &Site, error: &Error) {
-    let phase = HookPhase::OnFailure;
-    if matches!(error, Error::Agent(_)) || order.hello.procedure.hooks_of(phase).next().is_none() {
-        return;
-    }
-    let scene = Scene::before(site.layout.current.live().ok().flatten());
-    if let Err(error) = relay(conversation, &site.lock, order.hello, Act::Hooks { phase, scene }) {
-        conversation.warn(error.with_cause());
-    }
 }
 
 /// Makes the release and tidies up. If space is short, removes the spare and tries once more.

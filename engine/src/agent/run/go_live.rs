@@ -21,6 +21,7 @@ use super::attendance::Attendance;
 use super::hooks::Hooks;
 use super::order::{GoLive, RunnerEnd};
 use super::scene::Scene;
+use super::stops::Stops;
 use super::take_back::{WayBack, take_back};
 use super::trial::{self, Deadline};
 use crate::agent::compare::after_hooks;
@@ -88,7 +89,7 @@ impl Launch<'_> {
             true => &[HookPhase::AfterRollback, HookPhase::AfterDeploy],
             false => &[HookPhase::AfterDeploy],
         };
-        let ended = phases.iter().try_for_each(|&phase| self.hooks.run(phase, &scene, site));
+        let ended = phases.iter().try_for_each(|&phase| self.hooks.run(phase, &scene, site, Stops::ByUser));
         self.warn_of_edits(site, &scene, phases);
         ended.inspect_err(|_| self.run_on_failure(site, &scene))?;
         Ok(switched)
@@ -144,7 +145,7 @@ impl Launch<'_> {
             &[HookPhase::BeforeSwitch]
         };
         for &phase in phases {
-            self.hooks.run(phase, scene, site)?;
+            self.hooks.run(phase, scene, site, Stops::BeforeSwitch)?;
         }
         if self.has_hooks(phases) {
             self.compare_after_hooks(site, scene)?;
@@ -189,11 +190,12 @@ impl Launch<'_> {
         Ok((RunnerEnd { switch_seconds, previous, warnings, failure: None }, deadline))
     }
 
-    /// Runs the hooks after the switch, then the checks.
+    /// Runs the hooks after the switch, then the checks. None of them outlasts the time for a confirmation.
     fn prove(&self, site: &mut Site, scene: &Scene, deadline: Option<Deadline>) -> Result<(), Unfit> {
-        let run = self.hooks.run(HookPhase::AfterSwitch, scene, site);
+        let stops = Stops::OnTrial(deadline);
+        let run = self.hooks.run(HookPhase::AfterSwitch, scene, site, stops);
         run.map_err(|error| Unfit { stays: self.stays_after(&error), error })?;
-        let checked = self.hooks.check(scene, site).and_then(|()| self.ask_client(deadline));
+        let checked = self.hooks.check(scene, site, stops).and_then(|()| self.ask_client(deadline));
         checked.map_err(|error| Unfit { error, stays: false })
     }
 
@@ -207,7 +209,7 @@ impl Launch<'_> {
             (Some(None), _) => Ok(()),
             (Some(Some(refusal)), _) => Err(Error::Agent(*refusal)),
             (None, _) if self.attendance.is_stopped() => Err(Error::Interrupted),
-            (None, Some(deadline)) => Err(HookError::NotConfirmed { seconds: deadline.seconds() }.into()),
+            (None, Some(deadline)) => Err(deadline.error()),
             // Nobody is left who could check it. It stays, as no check has failed.
             (None, None) => {
                 self.reporter.warn(

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::command::{CommandEnd, Invocation, KeptLines, Mask};
 use crate::disk::Kind;
-use crate::error::{Error, HookError};
+use crate::error::{Error, HookError, ReleaseError};
 use crate::event::HookEvent;
 use crate::hook::{Hook, HookPhase};
 use crate::manifest::{Manifest, diff};
@@ -14,6 +14,7 @@ use crate::wire::message::Hello;
 
 use super::attendance::Attendance;
 use super::scene::{Scene, variable};
+use super::stops::Stops;
 use crate::agent::reporter::Reporter;
 use crate::agent::site::Site;
 use crate::agent::site::layout::Layout;
@@ -34,17 +35,12 @@ pub(super) struct Hooks<'a> {
 }
 
 impl Hooks<'_> {
-    /// Runs the hooks of a phase that the scene calls. The first one that fails and must not ends it, and so does an
-    /// interruption.
-    pub(super) fn run(&self, phase: HookPhase, scene: &Scene, site: &mut Site) -> Result<(), Error> {
-        let must_stop = || self.attendance.is_stopped();
+    /// Runs the hooks of a phase that the scene calls. The first one that fails and must not ends it, and so does a stop.
+    pub(super) fn run(&self, phase: HookPhase, scene: &Scene, site: &mut Site, stops: Stops) -> Result<(), Error> {
         for hook in self.hello.procedure.hooks_of(phase).filter(|hook| scene.calls(hook)) {
-            if must_stop() {
-                return Err(Error::Interrupted);
-            }
-            if let Err(error) = self.run_if_touched(hook, scene, site, &must_stop) {
-                let is_serious = matches!(error, Error::Interrupted | Error::Hook(HookError::RemovedRelease { .. }));
-                if hook.halt_on_error || is_serious {
+            stops.check(self.attendance)?;
+            if let Err(error) = self.run_if_touched(hook, scene, site, stops) {
+                if hook.halt_on_error || is_serious(&error) {
                     return Err(error);
                 }
                 self.reporter.warn(error.with_cause());
@@ -53,12 +49,12 @@ impl Hooks<'_> {
         Ok(())
     }
 
-    /// Runs all hooks of a phase that the scene calls. They follow a failure: an interruption does not end them. One that
-    /// fails is a warning, and the others run all the same: a hook of a new release may not work in an older one, and
-    /// a restart behind it must not be left out.
+    /// Runs all hooks of a phase that the scene calls. They follow a failure: nothing ends them early. One that fails
+    /// is a warning, and the others run all the same: a hook of a new release may not work in an older one, and a restart
+    /// behind it must not be left out.
     pub(super) fn run_all(&self, phase: HookPhase, scene: &Scene, site: &mut Site) {
         for hook in self.hello.procedure.hooks_of(phase).filter(|hook| scene.calls(hook)) {
-            if let Err(error) = self.run_if_touched(hook, scene, site, &|| false) {
+            if let Err(error) = self.run_if_touched(hook, scene, site, Stops::AfterFailure) {
                 let warning = error.with_cause();
                 self.reporter.warn(match (&scene.release, scene.is_rollback) {
                     (Some(release), true) => format!("In release {release}, which is live again: {warning}"),
@@ -72,32 +68,36 @@ impl Hooks<'_> {
     pub(super) fn run_named(&self, name: &str, scene: &Scene, site: &mut Site) -> Result<(), Error> {
         let hook = self.hello.procedure.hooks.iter().find(|hook| hook.name == name);
         let hook = hook.ok_or_else(|| Error::Bug(format!("no hook is named `{name}`")))?;
-        self.run_in(hook, scene, site, &|| self.attendance.is_stopped()).map(drop)
+        self.run_in(hook, scene, site, Stops::ByUser)
     }
 
     /// Runs a hook, unless nothing changed that it depends on.
-    fn run_if_touched(
-        &self,
-        hook: &Hook,
-        scene: &Scene,
-        site: &mut Site,
-        must_stop: &dyn Fn() -> bool,
-    ) -> Result<(), Error> {
+    fn run_if_touched(&self, hook: &Hook, scene: &Scene, site: &mut Site, stops: Stops) -> Result<(), Error> {
         let is_touched = is_touched_in(hook, scene, &site.layout, &site.releases)?;
-        if is_touched { self.run_in(hook, scene, site, must_stop) } else { Ok(()) }
+        if is_touched { self.run_in(hook, scene, site, stops) } else { Ok(()) }
     }
 
-    /// Runs a hook. Fails if it fails.
-    fn run_in(&self, hook: &Hook, scene: &Scene, site: &mut Site, must_stop: &dyn Fn() -> bool) -> Result<(), Error> {
+    /// Runs a hook. Fails if it fails, or may not begin.
+    fn run_in(&self, hook: &Hook, scene: &Scene, site: &mut Site, stops: Stops) -> Result<(), Error> {
+        let begun = stops.begin_hook(self.attendance, &site.lock, &hook.name);
+        let ran = begun.and_then(|()| self.run_begun(hook, scene, site, stops));
+        site.lock.end_hook();
+        ran
+    }
+
+    fn run_begun(&self, hook: &Hook, scene: &Scene, site: &mut Site, stops: Stops) -> Result<(), Error> {
         let Site { lock, layout, releases } = site;
         if let Some(release) = scene.release.as_ref().filter(|_| hook.migration) {
             // A migration that fails half-way may have changed the database too.
             marks::note_migration(lock, layout, releases, release, &hook.name)?;
         }
-        let end = self.run_one(hook, scene, layout, lock, must_stop);
-        lock.note_hook(None);
+        let own = if hook.migration { stops.of_migration() } else { stops };
+        let end = self.run_one(hook, scene, layout, lock, &|| own.must_end(self.attendance));
         check_release(hook, scene, layout)?;
-        Error::of_hook(hook, end)
+        match Error::of_hook(hook, end) {
+            Err(Error::Interrupted) => Err(stops.reason(self.attendance)),
+            ended => ended,
+        }
     }
 
     fn run_one(
@@ -122,7 +122,7 @@ impl Hooks<'_> {
             variables: &variables,
             mask: &self.mask,
         };
-        let note = |pid| lock.note_hook(Some((&hook.name, pid)));
+        let note = |pid| lock.note_hook_process(pid);
         let end = invocation.run_noted(note, |line| kept.add(line, &mut pass), must_stop)?;
         kept.finish(&mut pass);
         self.tell(HookEvent::Ended { name: name(), end, seconds: began.elapsed().as_secs_f32() });
@@ -133,6 +133,17 @@ impl Hooks<'_> {
     pub(super) fn tell(&self, event: HookEvent) {
         self.reporter.tell(News::Hook(event));
     }
+}
+
+/// Tells whether a run ends with an error, also if its hook may fail.
+fn is_serious(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Interrupted
+            | Error::LineLost { .. }
+            | Error::Release(ReleaseError::InterruptedBy { .. })
+            | Error::Hook(HookError::RemovedRelease { .. } | HookError::NotConfirmed { .. })
+    )
 }
 
 /// Fails if a hook removed the release. A link to it would lead nowhere.

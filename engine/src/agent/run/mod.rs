@@ -25,6 +25,7 @@ mod program;
 mod relay;
 mod runner;
 mod scene;
+mod stops;
 mod take_back;
 mod trial;
 

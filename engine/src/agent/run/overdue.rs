@@ -28,7 +28,9 @@ pub(crate) fn end_overdue_trial(conversation: &Conversation, hello: &Hello, site
     match trial.back_to.as_ref().filter(|to| site.releases.find(to).is_some()) {
         Some(to) => {
             conversation.warn(format!("Release {live} is left: {REASON}"));
-            go_back(conversation, hello, site, to)
+            go_back(conversation, hello, site, to)?;
+            site.lock.end_switch();
+            Ok(())
         }
         None => stay(conversation, hello, site, &live, &trial),
     }

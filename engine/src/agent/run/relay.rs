@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
-use crate::error::{Error, HookError, Kind, Refusal, ReleaseError};
+use crate::error::{Error, HookError, ReleaseError};
 use crate::hook::HookPhase;
 use crate::threads;
 use crate::wire::frame::{FrameKind, FrameReader, FrameWriter};
@@ -46,9 +46,9 @@ pub(crate) fn relay(conversation: &Conversation, lock: &Lock, hello: &Hello, act
     let agent = ProcessIdentity::own();
     let order = ToRunner::Order(Box::new(Order { hello: hello.clone(), fence: lock.fence(), agent, act }));
     let said = listen(&socket);
-    let mut relay =
-        Relay { conversation, out: FrameWriter::new(socket), listens, has_client: true, interruption: None };
+    let mut relay = Relay { conversation, out: FrameWriter::new(socket), listens, has_client: true };
     lock.lend();
+    conversation.forget_interrupt();
     let ended = match said.and_then(|said| relay.send(&order).map(|()| said)) {
         Ok(said) => relay.pass_on(&said),
         Err(error) => {
@@ -62,11 +62,7 @@ pub(crate) fn relay(conversation: &Conversation, lock: &Lock, hello: &Hello, act
     lock.resume();
     wait_for_hook(conversation, lock);
     let mut ended = ended?;
-    let failure = ended.failure.take();
-    // The runner knows nothing of another run.
-    let by_another =
-        relay.interruption.filter(|_| failure.as_ref().is_some_and(|failure| failure.kind == Kind::Interrupted));
-    by_another.or(failure).map_or(Ok(ended), |refusal| Err(Error::Agent(refusal)))
+    ended.failure.take().map_or(Ok(ended), |refusal| Err(Error::Agent(refusal)))
 }
 
 /// Begins to read the messages of a runner. The last one is none.
@@ -126,8 +122,6 @@ struct Relay<'a> {
     /// Whether messages of the client are for the runner.
     listens: bool,
     has_client: bool,
-    /// The interruption by another run, if there was one.
-    interruption: Option<Refusal>,
 }
 
 impl Relay<'_> {
@@ -143,7 +137,7 @@ impl Relay<'_> {
                 Some(FromRunner::News(news)) => self.conversation.pass_on(news),
                 Some(FromRunner::WantsVerdict) => self.conversation.send(&FromAgent::WantsVerdict).unwrap_or_default(),
                 Some(FromRunner::Ended(end)) => return Ok(*end),
-                None => return Err(HookError::RunnerEnded.into()),
+                None => return Err(HookError::RunnerEnded { stays_live: false }.into()),
             }
         }
     }
@@ -164,10 +158,10 @@ impl Relay<'_> {
                 self.has_client = false;
                 ToRunner::Stop
             }
-            Err(error @ Error::Release(ReleaseError::InterruptedBy { .. })) => {
-                self.has_client = false;
-                self.interruption = Some(error.to_refusal());
-                ToRunner::Stop
+            // The runner looks for itself, where nothing runs that must not be ended.
+            Err(Error::Release(ReleaseError::InterruptedBy { .. })) => {
+                self.conversation.forget_interrupt();
+                return None;
             }
             Ok(Next::Client(_)) | Err(_) => {
                 self.has_client = false;

@@ -28,6 +28,7 @@ use super::attendance::Attendance;
 use super::go_live::Launch;
 use super::hooks::Hooks;
 use super::order::{Act, FromRunner, Order, RunnerEnd, ToRunner};
+use super::stops::Stops;
 use crate::agent::conversation::CLIENT_SILENT_MAX;
 use crate::agent::deploy_path::deploy_path;
 use crate::agent::reporter::Reporter;
@@ -136,7 +137,7 @@ fn act(order: &Order, hooks: &Hooks<'_>, voice: &Voice, site: &mut Site) -> Resu
                 return Ok(RunnerEnd::default());
             }
             // The deploy does not go on without its client, and the journal must not say that it is done.
-            let run = hooks.run(*phase, scene, site).and_then(|()| launch.attendance.check());
+            let run = hooks.run(*phase, scene, site, Stops::BeforeSwitch).and_then(|()| launch.attendance.check());
             run.inspect_err(|_| launch.run_on_failure(site, scene)).map(|()| RunnerEnd::default())
         }
         Act::Hook { name, scene } => hooks.run_named(name, scene, site).map(|()| RunnerEnd::default()),

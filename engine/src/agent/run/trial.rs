@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::error::{Error, HookError};
 use crate::hook::{Hook, HookPhase, OnError};
 use crate::procedure::Procedure;
 use crate::release::{Confirmation, ReleaseId, Trial};
@@ -24,7 +24,7 @@ pub(super) struct Deadline {
     /// Milliseconds of this boot.
     until: u64,
     /// The time for it.
-    pub(super) time: Duration,
+    time: Duration,
 }
 
 impl Deadline {
@@ -44,9 +44,14 @@ impl Deadline {
         uptime::millis() >= self.until
     }
 
-    /// Returns the time in seconds, for messages.
-    pub(super) fn seconds(self) -> u64 {
-        self.time.as_secs()
+    /// Returns the time that is left.
+    pub(super) fn left(self) -> Duration {
+        Duration::from_millis(self.until.saturating_sub(uptime::millis()))
+    }
+
+    /// Returns the error of a release that was not confirmed in time.
+    pub(super) fn error(self) -> Error {
+        HookError::NotConfirmed { seconds: self.time.as_secs() }.into()
     }
 }
 

@@ -18,7 +18,7 @@ use super::Service;
 use crate::agent::clock::now;
 use crate::agent::compare::{Depth, Stop, compare_releases};
 use crate::agent::deploy::rebuild;
-use crate::agent::go_live::go_live;
+use crate::agent::go_live::{go_live, run_on_failure};
 use crate::agent::removed;
 use crate::agent::reporter::Reporter;
 use crate::agent::run::{GoLive, end_overdue_trial};
@@ -99,7 +99,8 @@ impl Service<'_> {
             self.conversation.tell(News::GoingBack(Box::new(GoingBack { from: from.clone(), to: to.clone() })));
         }
         let order = GoLive { release: id.clone(), back, is_rollback };
-        let went_live = go_live(self.conversation, self.hello, &mut site, order)?;
+        let went_live = go_live(self.conversation, self.hello, &mut site, order);
+        let went_live = went_live.inspect_err(|error| run_on_failure(self.conversation, self.hello, &site, error))?;
         let SwitchOutcome { previous, mut warnings } = went_live.switched;
         let Site { layout, releases, .. } = &site;
         warnings.extend(noted);

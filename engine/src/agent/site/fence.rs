@@ -4,11 +4,14 @@
 //! number than its own knows that another run has taken the lock since.
 //!
 //! The number is overwritten in place and not synced: no holder survives a power cut, so an old number deceives nobody.
-//! If somebody removes the file, the count begins anew. On a full disk the number is not incremented: the space of the
+//! If the
+//! file is lost or older, the count goes on behind the newest journal, which has the number of its run. On a full disk the number is not incremented: the space of the
 //! reserve is for the link, and a rollback must work. Then only the `flock` keeps two runs apart.
 
 use crate::disk::Dir;
 use crate::error::Error;
+
+use super::journals;
 
 const FENCE: &[u8] = b"fence";
 
@@ -17,10 +20,11 @@ pub(crate) fn read(private: &Dir) -> Result<Option<u64>, Error> {
     Ok(private.read(FENCE)?.and_then(|bytes| from_bytes(&bytes)))
 }
 
-/// Increments the number, and returns it. On a full disk it stays as it is.
+/// Makes the number greater than any before, and returns it. On a full disk it stays as it is.
 pub(crate) fn increment(private: &Dir) -> Result<u64, Error> {
     let before = read(private)?;
-    let next = before.map_or(1, |before| before.saturating_add(1));
+    let newest = before.max(journals::newest(private)?);
+    let next = newest.map_or(1, |newest| newest.saturating_add(1));
     match write(private, before, next) {
         Ok(()) => Ok(next),
         Err(error) if error.is_full() => Ok(before.unwrap_or(0)),

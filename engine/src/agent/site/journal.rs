@@ -18,11 +18,10 @@ use crate::journal::{JournalEntry, JournalLine, RunHead, RunResult};
 use crate::release::ReleaseId;
 use crate::report::RunSummary;
 
+use super::journals::{self, JOURNALS, numbers};
 use super::layout::Layout;
 use crate::agent::clock::now_exactly;
 use crate::agent::json::to_json;
-
-const JOURNALS: &[u8] = b"journals";
 
 /// The journals that stay.
 const KEPT: usize = 100;
@@ -106,15 +105,9 @@ fn file_name(number: u64) -> Vec<u8> {
     number.to_string().into_bytes()
 }
 
-/// Returns the numbers of the journals.
-fn numbers(journals: &Dir) -> Result<Vec<u64>, Error> {
-    let number = |name: Vec<u8>| std::str::from_utf8(&name).ok()?.parse().ok();
-    Ok(journals.names()?.into_iter().filter_map(number).collect())
-}
-
 /// Returns the runs that have a journal, the newest first.
 pub(crate) fn runs(private: &Dir) -> Result<Vec<RunSummary>, Error> {
-    let Some(journals) = open_journals(private)? else { return Ok(Vec::new()) };
+    let Some(journals) = journals::open(private)? else { return Ok(Vec::new()) };
     let mut numbers = numbers(&journals)?;
     numbers.sort_unstable_by(|one, other| other.cmp(one));
     let summaries = numbers.into_iter().map(|number| summary(&journals, number));
@@ -123,12 +116,12 @@ pub(crate) fn runs(private: &Dir) -> Result<Vec<RunSummary>, Error> {
 
 /// Returns a run by its number, if it has a journal.
 pub(crate) fn run(private: &Dir, number: u64) -> Result<Option<RunSummary>, Error> {
-    open_journals(private)?.map_or(Ok(None), |journals| summary(&journals, number))
+    journals::open(private)?.map_or(Ok(None), |journals| summary(&journals, number))
 }
 
 /// Returns the newest run that has a journal. One whose first line a full disk cut off is passed over.
 pub(crate) fn newest(private: &Dir) -> Result<Option<RunSummary>, Error> {
-    let Some(journals) = open_journals(private)? else { return Ok(None) };
+    let Some(journals) = journals::open(private)? else { return Ok(None) };
     let mut numbers = numbers(&journals)?;
     numbers.sort_unstable();
     for number in numbers.into_iter().rev() {
@@ -141,11 +134,7 @@ pub(crate) fn newest(private: &Dir) -> Result<Option<RunSummary>, Error> {
 
 /// Opens a journal for reading.
 pub(crate) fn open_to_read(private: &Dir, number: u64) -> Result<Option<File>, Error> {
-    open_journals(private)?.map_or(Ok(None), |journals| journals.open_file(&file_name(number)))
-}
-
-fn open_journals(private: &Dir) -> Result<Option<Dir>, Error> {
-    if private.stat(JOURNALS)?.is_none() { Ok(None) } else { private.open_dir(JOURNALS).map(Some) }
+    journals::open(private)?.map_or(Ok(None), |journals| journals.open_file(&file_name(number)))
 }
 
 /// The bytes at each end of a journal in which its first and its last line are looked for.

@@ -142,10 +142,20 @@ impl Lock {
         }
     }
 
-    /// Notes that a switch begins. Fails if another run may have taken the lock, or interrupts this one.
+    /// Notes that a switch begins. Fails if another run may have taken the lock.
     pub(crate) fn begin_switch(&self, private: &Dir) -> Result<(), Error> {
         self.check(private)?;
         self.pulse.change(|text| text.switching = true);
+        Ok(())
+    }
+
+    /// Notes that a switch is over and that work follows that may be interrupted.
+    pub(crate) fn end_switch(&self) {
+        self.pulse.change(|text| text.switching = false);
+    }
+
+    /// Fails if another run interrupts this one. Call it after the note of what begins.
+    pub(crate) fn check_interrupt(&self) -> Result<(), Error> {
         self.pulse.interrupt().map_or(Ok(()), |interrupt| Err(interrupt.into_error()))
     }
 
@@ -154,9 +164,19 @@ impl Lock {
         self.pulse.clone()
     }
 
-    /// Notes the hook that runs now and its process, or that none does.
-    pub(crate) fn note_hook(&self, hook: Option<(&str, u32)>) {
-        self.pulse.change(|text| text.note_hook(hook));
+    /// Notes that a hook begins.
+    pub(crate) fn begin_hook(&self, hook: &str) {
+        self.pulse.change(|text| text.note_hook(Some(hook)));
+    }
+
+    /// Notes the process of the hook.
+    pub(crate) fn note_hook_process(&self, pid: u32) {
+        self.pulse.change(|text| text.note_hook_process(pid));
+    }
+
+    /// Notes that no hook runs.
+    pub(crate) fn end_hook(&self) {
+        self.pulse.change(|text| text.note_hook(None));
     }
 
     /// Returns a hook that still runs after its runner was killed, and its process.
@@ -349,6 +369,20 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_was_lost_or_is_older_goes_on_behind_the_newest_journal() {
+        let (place, dir) = private();
+        fs::create_dir(place.path().join("journals")).unwrap();
+        for (journal, number) in [("7", None), ("7", Some("3\n")), ("9", Some("12\n"))] {
+            fs::write(place.path().join("journals").join(journal), "").unwrap();
+            if let Some(number) = number {
+                fs::write(place.path().join("fence"), number).unwrap();
+            }
+            let expected = if journal == "7" { 8 } else { 13 };
+            assert_eq!((Lock::for_test(&dir).fence(), fence(place.path())), (expected, format!("{expected}\n")));
+        }
+    }
+
+    #[test]
     fn a_child_that_inherits_the_lock_holds_it_when_its_parent_has_left() {
         let (place, dir) = private();
         let lock = Lock::for_test(&dir);
@@ -402,7 +436,8 @@ mod tests {
         let (_place, dir) = private();
         let lock = Lock::for_test(&dir);
         let hook = || Lock::holder(&dir).unwrap().unwrap().hook;
-        lock.note_hook(Some(("migrate", std::process::id())));
+        lock.begin_hook("migrate");
+        lock.note_hook_process(std::process::id());
         let before = read(&dir).unwrap().unwrap();
         std::thread::sleep(std::time::Duration::from_millis(5));
         lock.pulse().beat();
@@ -410,7 +445,7 @@ mod tests {
         assert!(after.beat > before.beat);
         assert_eq!(LockText { beat: before.beat, ..after }, before);
         assert_eq!(hook().as_deref(), Some("migrate"));
-        lock.note_hook(None);
+        lock.end_hook();
         assert_eq!(hook(), None);
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn mark_bad(
     records::replace(lock, layout, record)
 }
 
-/// Notes that a migration ran for a release. Call it before the next hook runs: a rollback asks about it.
+/// Notes that a migration ran for a release, once for each. Call it before the migration: a rollback asks about it.
 pub(crate) fn note_migration(
     lock: &Lock,
     layout: &Layout,
@@ -43,6 +43,9 @@ pub(crate) fn note_migration(
     hook: &str,
 ) -> Result<(), Error> {
     let record = releases.find_mut(id)?;
+    if record.marks.migrations.iter().any(|noted| noted == hook) {
+        return Ok(());
+    }
     record.marks.migrations.push(hook.to_owned());
     records::replace(lock, layout, record)
 }

@@ -2,10 +2,10 @@
 //! publication or removal into trash.
 //!
 //! `current` decides what is live. If a crash came between a switch and its record, the record is completed from the
-//! link and the link's mtime.
+//! link and the link's mtime. If it was a step back, the release that was left is marked bad, as the step would have done.
 
 use crate::error::Error;
-use crate::release::{BootSpan, ReleaseId};
+use crate::release::{Bad, BootSpan, ReleaseId};
 
 use super::layout::Layout;
 use super::lock::Lock;
@@ -14,11 +14,18 @@ use super::reserve::unless_full;
 use crate::agent::trash;
 use crate::agent::uptime::Uptime;
 
+/// The reason of a release that a step back left, if a crash came before the mark.
+const LEFT: &str = "it was left, and a crash came before the reason was noted";
+
+/// The person who left it.
+const UNKNOWN: &str = "unknown";
+
 /// Brings the records in line with `current`, and moves the rest of an interrupted publication or removal into trash.
 pub(crate) fn mend(lock: &Lock, layout: &mut Layout, releases: &mut Releases) -> Result<(), Error> {
     let live = layout.current.live()?;
     let switched = layout.current.dir.stat(&layout.current.name)?.map_or(0, |stat| stat.mtime.max(0) as u64);
     let turn = releases.next_turn();
+    let left = releases.left_without_mark(live.as_ref()).map(|record| record.id.clone());
     for record in &mut releases.records {
         let is_live = live.as_ref() == Some(&record.id);
         let before = record.clone();
@@ -28,6 +35,10 @@ pub(crate) fn mend(lock: &Lock, layout: &mut Layout, releases: &mut Releases) ->
         } else if !is_live && record.was_live() && record.retired.is_none() {
             record.retired = Some(switched);
             record.span = BootSpan::close(record.span.as_ref(), Uptime::now());
+            if left.as_ref() == Some(&record.id) {
+                let by = UNKNOWN.to_owned();
+                record.leave(Bad { reason: LEFT.to_owned(), at: switched, by, left_for: live.clone() });
+            }
         }
         if *record != before {
             // On a full disk a rollback or a cleanup must still work. A record that cannot be written is mended by

@@ -4,6 +4,7 @@
 pub(crate) mod current;
 pub(crate) mod fence;
 pub(crate) mod journal;
+mod journals;
 pub(crate) mod layout;
 pub(crate) mod lock;
 pub(crate) mod log;

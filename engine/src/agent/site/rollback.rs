@@ -78,6 +78,19 @@ impl Releases {
         self.records.iter().filter(is_left).max_by_key(|record| record.live_turn)
     }
 
+    /// Returns the release that a step back left, if a crash came before its mark was written.
+    ///
+    /// It was live last, its record does not say that it was replaced, and the live release is on its way back. After a
+    /// step forward the live release would name it: that is written before the link moves. A step back that went to
+    /// a named release elsewhere in the tree is not seen.
+    pub(super) fn left_without_mark(&self, live: Option<&ReleaseId>) -> Option<&Record> {
+        let live = self.find(live?)?;
+        let others = self.records.iter().filter(|record| record.id != live.id && record.was_live());
+        let left = others.max_by_key(|record| record.live_turn).filter(|record| record.retired.is_none())?;
+        let is_behind = self.way_back(left).iter().any(|record| record.id == live.id);
+        (is_behind && live.previous.as_ref() != Some(&left.id)).then_some(left)
+    }
+
     /// Returns the goal of a rollback.
     pub(crate) fn goal(&self, to: &RollbackTo, live: Option<&ReleaseId>) -> Result<&Record, Error> {
         match to {
@@ -147,16 +160,21 @@ impl Releases {
     }
 
     /// Returns the migrations that ran since the release `to` was made and that a rollback to it does not undo: each
-    /// release with their names, the newest first. They are those of the releases on the way back from the live one,
-    /// up to where the way back from `to` meets it.
+    /// release with their names. They are those of the releases on the way back from the live one, the newest first, up to
+    /// where the way back from `to` meets it. Then come those of newer releases that failed: nobody accepted these.
     fn migrations_left(&self, to: &Record, live: Option<&ReleaseId>) -> Vec<(ReleaseId, Vec<String>)> {
-        let Some(live) = live.and_then(|live| self.find(live)) else { return Vec::new() };
         let meets: Vec<&Record> = [vec![to], self.way_back(to)].concat();
-        let left = [vec![live], self.way_back(live)].concat().into_iter();
-        let left = left.take_while(|record| meets.iter().all(|met| met.id != record.id));
-        left.filter(|record| !record.marks.migrations.is_empty())
-            .map(|record| (record.id.clone(), record.marks.migrations.clone()))
-            .collect()
+        let way = live.and_then(|live| self.find(live)).map(|live| [vec![live], self.way_back(live)].concat());
+        let is_of = |way: &[&Record], record: &Record| way.iter().any(|passed| passed.id == record.id);
+        let left: Vec<&Record> = way.into_iter().flatten().take_while(|record| !is_of(&meets, record)).collect();
+        // A release that the server left keeps its trial.
+        let has_failed = |record: &&Record| {
+            let is_newer = record.sequence > to.sequence && !is_of(&meets, record) && !is_of(&left, record);
+            is_newer && (!record.was_live() || record.trial.is_some())
+        };
+        let failed = self.records.iter().rev().filter(has_failed);
+        let ran = left.iter().copied().chain(failed).filter(|record| !record.marks.migrations.is_empty());
+        ran.map(|record| (record.id.clone(), record.marks.migrations.clone())).collect()
     }
 }
 
@@ -186,7 +204,7 @@ mod tests {
 
     use super::*;
     use crate::hash::Hash;
-    use crate::release::{Bad, Marks, Provenance};
+    use crate::release::{Bad, Marks, Provenance, Trial};
 
     fn id(number: u64) -> ReleaseId {
         number.to_string().parse().unwrap()
@@ -245,13 +263,33 @@ mod tests {
         fn forward(&mut self, number: u64) {
             let live = self.live.clone();
             step_forward(&mut self.releases, &id(number), live.as_ref());
+            // A crash behind the link leaves no mark on the release that was left.
+            assert_eq!(self.releases.left_without_mark(Some(&id(number))), None);
             self.make_live(number);
+            assert_eq!(self.releases.left_without_mark(Some(&id(number))), None);
+            self.retire(live);
+        }
+
+        fn retire(&mut self, left: Option<ReleaseId>) {
+            if let Some(left) = left.and_then(|left| self.releases.find_mut(&left).ok()) {
+                left.retired = Some(0);
+            }
         }
 
         fn back(&mut self, number: u64) {
             let left = self.live.clone().unwrap();
+            let is_behind = self.releases.way_back(self.releases.find(&left).unwrap()).contains(&&self.record(number));
+            let seen = |path: &Path| path.releases.left_without_mark(Some(&id(number))).map(|record| record.id.clone());
+            assert_eq!(seen(self), is_behind.then(|| left.clone()));
             self.make_live(number);
+            assert_eq!(seen(self), is_behind.then(|| left.clone()));
+            self.retire(Some(left.clone()));
+            assert_eq!(seen(self), None);
             self.releases.find_mut(&left).unwrap().leave(bad(Some(id(number))));
+        }
+
+        fn record(&self, number: u64) -> Record {
+            self.releases.find(&id(number)).unwrap().clone()
         }
 
         fn make_live(&mut self, number: u64) {
@@ -457,5 +495,21 @@ mod tests {
         check(&path, 1, &[2]);
         // A return runs no migration backwards.
         check(&path, 4, &[]);
+
+        // One release that never went live, and one that the server left.
+        for number in [5, 6] {
+            path.releases.records.push(record(number));
+            path.releases.find_mut(&id(number)).unwrap().marks.migrations = vec![format!("migrate {number}")];
+        }
+        path.forward(6);
+        path.back(2);
+        let trial = Trial { confirmation: None, back_to: Some(id(2)), marks_bad: true };
+        path.releases.find_mut(&id(6)).unwrap().trial = Some(trial);
+        check(&path, 1, &[2, 6, 5]);
+        // What came after a failure was made for what it left.
+        path.deploy();
+        path.deploy();
+        check(&path, 7, &[]);
+        check(&path, 2, &[6, 5]);
     }
 }

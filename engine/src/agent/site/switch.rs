@@ -75,13 +75,22 @@ pub(crate) fn switch(
         return Ok(SwitchOutcome { previous: live, warnings: Vec::new() });
     }
     lock.begin_switch(&layout.private)?;
+    if let Step::Forward = step {
+        // A step back leads to a release that works. It would not help to leave the live one in its place.
+        lock.check_interrupt()?;
+    }
     check_tree(layout, id)?;
     if matches!(step, Step::Forward) {
         for changed in rollback::step_forward(releases, id, live.as_ref()) {
             let record = releases.find_mut(&changed)?;
-            let written = records::replace(lock, layout, record);
-            // A release that was live before has a way back, if an older one. A new one would have none at all.
-            if changed == *id && !record.was_live() { written } else { unless_full(written) }?;
+            let write = || records::replace(lock, layout, record);
+            match (changed == *id, record.was_live()) {
+                // It would have no way back at all.
+                (true, false) => write(),
+                // It has a way back, if an older one. But its record tells `mend` that this was no step back.
+                (true, true) => unless_full(reserve::write_critical(&layout.private, write)),
+                (false, _) => unless_full(write()),
+            }?;
         }
     }
     let record = releases.find_mut(id)?;

@@ -1,11 +1,12 @@
 //! A request to interrupt the holder of the lock: `.cutover/interrupt`, JSON.
 //!
 //! It names the fencing number of the holder that is meant, so it never interrupts another one. The holder looks for it
-//! twice a second, and before each switch. A run that asks needs no lock; a run that takes it removes an old
-//! request.
+//! twice a second, and before each hook and each switch. A runner looks only there: it must not end a hook. A run that
+//! asks needs no lock; a run that takes it removes an old request.
 //!
-//! A holder notes in the text of the lock that it switches, and then looks here. A run that asks writes here, and then
-//! reads that text. So either the holder does not switch, or the other run sees that it is too late.
+//! A holder notes in the text of the lock that it runs a hook or switches, and then looks here. A run that asks writes
+//! here, and then reads that text. So either the holder does not begin, or the other run sees that it is too late. After a
+//! failure, and for a step back, the holder does not look: the site must not be left as it is.
 
 use serde::{Deserialize, Serialize};
 

@@ -48,12 +48,17 @@ impl Pulse {
 
     /// Shows that the holder is alive, unless a child does.
     pub(crate) fn beat(&self) {
-        if self.is_lent.load(Ordering::Relaxed) {
+        if self.is_lent() {
             return;
         }
         if let Some(signs) = &*self.signs() {
             signs.file.overwrite(&text::beat(), BEAT_AT).ok();
         }
+    }
+
+    /// Tells whether a child gives the signs now.
+    pub(crate) fn is_lent(&self) -> bool {
+        self.is_lent.load(Ordering::Relaxed)
     }
 
     /// Returns the request of another run to interrupt this one, if there is one.

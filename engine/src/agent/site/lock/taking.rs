@@ -444,7 +444,10 @@ mod tests {
     /// Makes a run die whose hook lives on.
     fn orphaned_hook(place: &Path, dir: &Dir) -> Child {
         let hook = Command::new("sleep").arg("1000").stdout(Stdio::null()).spawn().unwrap();
-        let mut owner = silent_owner(place, dir, |text| text.note_hook(Some(("migrate", hook.id()))));
+        let mut owner = silent_owner(place, dir, |text| {
+            text.note_hook(Some("migrate"));
+            text.note_hook_process(hook.id());
+        });
         owner.kill().unwrap();
         owner.wait().unwrap();
         hook
@@ -475,7 +478,8 @@ mod tests {
     fn a_run_inside_the_hook_of_the_holder_is_refused_at_once() {
         let (_place, dir) = private();
         let Attempt::Taken(lock) = Lock::attempt(&dir, &holder("bert", "deploy")).unwrap() else { panic!() };
-        lock.note_hook(Some(("migrate", std::process::id())));
+        lock.begin_hook("migrate");
+        lock.note_hook_process(std::process::id());
         match refused(take(&dir, &User::default(), waiting(600))) {
             ReleaseError::InsideHook { hook } => assert_eq!(hook, "migrate"),
             other => panic!("{other:?}"),
@@ -550,7 +554,7 @@ mod tests {
             while user.told().is_empty() {
                 thread::yield_now();
             }
-            lock.note_hook(Some(("migrate", 0)));
+            lock.begin_hook("migrate");
             drop(lock);
             assert_eq!(taken.join().unwrap().unwrap(), 2);
         });
@@ -624,14 +628,14 @@ mod tests {
                 thread::yield_now();
             };
             assert_eq!(interrupt.into_error().to_string(), "anna@laptop interrupted this deploy with a rollback");
-            assert!(matches!(lock.begin_switch(&dir), Err(Error::Release(ReleaseError::InterruptedBy { .. }))));
+            assert!(matches!(lock.check_interrupt(), Err(Error::Release(ReleaseError::InterruptedBy { .. }))));
             drop(lock);
             taken.join().unwrap().unwrap()
         });
         assert!(user.told()[0].starts_with("Interrupted bert@laptop since "), "{:?}", user.told());
         // Nothing is left that could interrupt another one.
         assert!(!place.path().join("interrupt").exists());
-        taken.begin_switch(&dir).unwrap();
+        taken.check_interrupt().unwrap();
     }
 
     #[test]
@@ -658,7 +662,7 @@ mod tests {
             assert!(!place.path().join("interrupt").exists());
             assert!(lock.pulse().interrupt().is_none());
         };
-        check(&|lock, _| lock.note_hook(Some(("migrate", 0))), "it runs the hook `migrate`");
+        check(&|lock, _| lock.begin_hook("migrate"), "it runs the hook `migrate`");
         check(&|lock, dir| lock.begin_switch(dir).unwrap(), "it has begun to switch");
     }
 

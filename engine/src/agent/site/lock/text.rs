@@ -35,7 +35,7 @@ pub(crate) struct LockText {
     pub(crate) holder: LockHolder,
     /// The holder's process. None if the server has no `/proc`.
     pub(super) process: Option<ProcessIdentity>,
-    /// The process of the hook that runs now. It lives on if its runner is killed.
+    /// The process of the hook that runs now, once it has one. It lives on if its runner is killed.
     #[serde(default)]
     pub(super) hook_process: Option<ProcessIdentity>,
     /// Whether the holder has begun to switch.
@@ -57,10 +57,15 @@ impl LockText {
         self.process = ProcessIdentity::own();
     }
 
-    /// Notes the hook that runs now and its process, or that none does.
-    pub(super) fn note_hook(&mut self, hook: Option<(&str, u32)>) {
-        self.holder.hook = hook.map(|(name, _)| name.to_owned());
-        self.hook_process = hook.and_then(|(_, pid)| ProcessIdentity::of(pid));
+    /// Notes the hook that begins, or that none runs.
+    pub(super) fn note_hook(&mut self, hook: Option<&str>) {
+        self.holder.hook = hook.map(str::to_owned);
+        self.hook_process = None;
+    }
+
+    /// Notes the process of the hook.
+    pub(super) fn note_hook_process(&mut self, pid: u32) {
+        self.hook_process = ProcessIdentity::of(pid);
     }
 
     /// Returns the process of the hook, if it runs.
