@@ -70,7 +70,7 @@ fn a_build_of_a_deploy_that_was_killed_is_ended_before_the_next_one_begins() {
         wait_for_end(Pid::from_raw(pid).unwrap());
         assert_eq!((read(&site, "version").as_str(), read(&site, "out.js").as_str()), ("2", "built from 2"), "{top}");
         // It is told once, and a hook that has ended is not one.
-        assert_eq!(site.deploy(&["--force"])["warnings"].to_string().contains("killed"), false);
+        assert!(!site.deploy(&["--force"])["warnings"].to_string().contains("killed"));
     }
 }
 

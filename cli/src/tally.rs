@@ -203,7 +203,7 @@ pub(crate) fn doing(phase: Phase) -> &'static str {
         Phase::Lock => "Waiting for the lock",
         Phase::Upload => "Sending",
         Phase::Assemble => "Assembling",
-        Phase::Sync => "Making it durable",
+        Phase::Sync => "Syncing",
         Phase::Hooks => "Running hooks",
         Phase::Switch => "Switching",
         Phase::Cleanup => "Cleaning up",
