@@ -142,10 +142,12 @@ impl PrivateRepository<'_> {
         match last.filter(|(known, of)| git::is_commit(known) && *of == settings) {
             None => Ok(false),
             Some((known, _)) => {
-                let mut question = self.question();
-                question.args(["diff-tree", "-r", "--quiet", known, commit, "--", ATTRIBUTES]);
-                // The last commit may be gone.
-                Ok(git::run(question, cancel)?.code == Some(0))
+                match self.ask(&["diff-tree", "-r", "--name-only", known, commit, "--", ATTRIBUTES], cancel) {
+                    Ok(differing) => Ok(differing.is_empty()),
+                    // The last commit may be gone.
+                    Err(NoAnswer::Failed(_)) => Ok(false),
+                    Err(other) => Err(other),
+                }
             }
         }
     }
