@@ -315,7 +315,7 @@ fn a_rollback_that_interrupts_nobody_is_a_rollback() {
 }
 
 /// What is seen of a deploy at the moment of a signal.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Seen {
     Start,
     Staging,
@@ -360,6 +360,8 @@ fn after_a_signal_at_any_moment_the_lock_is_free_and_what_is_live_is_told() {
             match (ran.code, live == first) {
                 // It was done before the signal came, or had only to answer.
                 (Some(0), false) => {}
+                // So early that the server was not asked yet.
+                (Some(ended), true) if ended == code && seen == Seen::Start && last == "Nothing was switched." => {}
                 (Some(ended), true) if ended == code => {
                     assert_eq!(last, format!("The site still serves release {first}."), "{signal:?} {seen:?}");
                 }
