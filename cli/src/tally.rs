@@ -87,7 +87,10 @@ impl Tally {
             Event::AgentCopied { .. } | Event::GoingBack(_) | Event::LockWait { .. } | Event::Check(_) => {
                 self.say(Verbosity::Brief, line_of(&event));
             }
-            _ => self.say(Verbosity::Verbose, line_of(&event)),
+            Event::Live { .. } | Event::ReleaseRemoved { .. } | Event::Detail(_) => {
+                self.say(Verbosity::Verbose, line_of(&event));
+            }
+            _ => {}
         }
     }
 
