@@ -4,6 +4,10 @@
 
 use std::path::Path;
 
+mod adopted;
+mod adopted_capistrano;
+mod adopted_servers;
+mod adopted_wordpress;
 mod dropbear;
 mod node;
 mod php;

@@ -1,11 +1,11 @@
 //! The client's belief about the server may be wrong: the server may be reinstalled, and others deploy and clean up.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 
 use crate::support::real_tree::noise;
 use crate::support::site::{Site, number};
-use crate::support::tree::assert_same;
+use crate::support::tree::{self, assert_same};
 
 /// Files of this size are cut when they are sent, so that their next version is described without a question.
 const CUT_BYTES: usize = 20 << 20;
@@ -140,7 +140,7 @@ fn an_edited_object_is_told_also_when_its_content_comes_unasked() {
     site.write("edited", noise(2, 3000));
     site.deploy(&[]);
     let object = site.object_of("edited");
-    fs::set_permissions(&object, fs::Permissions::from_mode(0o644)).unwrap();
+    tree::set_mode(&object, 0o644);
     fs::write(&object, "edited in place").unwrap();
     site.write("more", "more");
     let report = site.deploy(&["--state-dir", &other]);

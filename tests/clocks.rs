@@ -2,7 +2,6 @@
 //! wrong release.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 use crate::support::mount::{Mount, Turn};
 use crate::support::site::{Site, text};
 use crate::support::sshd::{is_root, run};
+use crate::support::tree;
 
 const A_YEAR: u64 = 365 * 24 * 3600;
 
@@ -74,7 +74,7 @@ fn no_clock_decides_where_a_rollback_goes() {
 /// An edit in place in the second of the deploy, with size and mode as they were, on a filesystem of whole seconds.
 #[test]
 fn an_edit_in_the_second_of_the_deploy_is_seen_also_where_times_are_whole_seconds() {
-    if !is_root("an_edit_in_the_second_of_the_deploy_is_seen_also_where_times_are_whole_seconds") {
+    if !is_root() {
         return;
     }
     let mut site = Site::new();
@@ -86,16 +86,16 @@ fn an_edit_in_the_second_of_the_deploy_is_seen_also_where_times_are_whole_second
         let report = site.deploy(&[]);
         assert_eq!(fs::read_to_string(site.current("app")).unwrap(), "code: good", "{report}");
         let path = site.current("app");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        tree::set_mode(&path, 0o644);
         fs::write(&path, "code: evil").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
+        tree::set_mode(&path, 0o444);
     }
 }
 
 /// Two disks that are mounted in turn, alike in inodes and times, and not in content.
 #[test]
 fn another_disk_at_the_same_place_is_another_source_however_alike_its_times_are() {
-    if !is_root("another_disk_at_the_same_place_is_another_source_however_alike_its_times_are") {
+    if !is_root() {
         return;
     }
     let _turn = Turn::to_remount();

@@ -3,14 +3,13 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
 use crate::support::program;
 use crate::support::site::{Site, number};
 use crate::support::sshd::{Sshd, is_root, run};
-use crate::support::tree::assert_same;
+use crate::support::tree::{self, assert_same};
 use engine::hash::Hash;
 use serde_json::Value;
 
@@ -112,7 +111,7 @@ fn a_cold_client_sends_what_was_edited_and_some_of_what_is_around_it() {
 
 #[test]
 fn a_cold_client_over_ssh_does_too() {
-    if !is_root("a_cold_client_over_ssh_does_too") {
+    if !is_root() {
         return;
     }
     let mut sshd = Sshd::start();
@@ -336,10 +335,10 @@ fn an_object_that_was_altered_on_the_server_costs_bytes_and_nothing_else() {
         for object in objects.iter().step_by(4) {
             let (mut content, mtime) = (fs::read(object).unwrap(), fs::metadata(object).unwrap().modified().unwrap());
             damage(&mut content);
-            fs::set_permissions(object, fs::Permissions::from_mode(0o644)).unwrap();
+            tree::set_mode(object, 0o644);
             fs::write(object, content).unwrap();
             fs::File::options().write(true).open(object).unwrap().set_modified(mtime).unwrap();
-            fs::set_permissions(object, fs::Permissions::from_mode(0o444)).unwrap();
+            tree::set_mode(object, 0o444);
         }
         let took = deploy(&site);
         assert!(took.sent < SIGNED_BYTES_MAX + WHOLE_BYTES / 3, "{what}: {took:?}");

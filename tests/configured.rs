@@ -34,7 +34,7 @@ fn a_variable_leads_to_the_deploy_path_and_set_leads_elsewhere() {
     refused(
         &directory,
         &["setup", "b"],
-        "Error: `DIR/cutover.toml` line 4: the environment variable `NOT_SET` is not set, or is empty\n\
+        "Error [config]: `DIR/cutover.toml` line 4: the environment variable `NOT_SET` is not set, or is empty\n\
          Hint: Set it, or give a default: `${NOT_SET:-default}`",
     );
     assert!(cutover(&directory, &["setup", "b", "--set", "deploy_path=elsewhere"]).status.success());
@@ -48,11 +48,14 @@ fn set_needs_no_config() {
     assert!(cutover(&directory, &["setup", "--set", "deploy_path=site"]).status.success());
     assert!(directory.join("site/releases").is_dir());
     let refused = |word: &str, expected: &str| refused(&directory, &["setup", "--set", word], expected);
-    refused("keep_release=3", "Error: `--set`: there is no key `keep_release`\nHint: Did you mean `keep_releases`?");
-    refused("keep_releases=0", "Error: `--set`: `keep_releases` must be a whole number of at least 1");
+    refused(
+        "keep_release=3",
+        "Error [config]: `--set`: there is no key `keep_release`\nHint: Did you mean `keep_releases`?",
+    );
+    refused("keep_releases=0", "Error [config]: `--set`: `keep_releases` must be a whole number of at least 1");
     refused(
         "keep_releases",
-        "Error: `--set`: `keep_releases` has no `=`\nHint: Write `--set KEY=VALUE`, such as `--set keep_releases=5`",
+        "Error [config]: `--set`: `keep_releases` has no `=`\nHint: Write `--set KEY=VALUE`, such as `--set keep_releases=5`",
     );
 }
 
@@ -161,7 +164,7 @@ fn a_verb_that_asks_needs_no_variables_of_hooks_checks_and_notices() {
         let output = cutover(&directory, &line.split(' ').collect::<Vec<_>>());
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     }
-    let refusal = "Error: `DIR/cutover.toml` line 3: the environment variable `NOT_SET` is not set, or is empty\n\
+    let refusal = "Error [config]: `DIR/cutover.toml` line 3: the environment variable `NOT_SET` is not set, or is empty\n\
                    Hint: Set it, or give a default: `${NOT_SET:-default}`";
     for line in ["deploy", "deploy --dry-run", "switch 1", "rollback", "pin 1", "cleanup", "hooks list"] {
         let output = cutover(&directory, &line.split(' ').collect::<Vec<_>>());
@@ -208,7 +211,35 @@ fn no_error_no_list_and_no_event_shows_a_value_that_is_named_a_secret() {
             let words: Vec<&str> = [verb].into_iter().chain(form).collect();
             let words = if verb == "exec" { [&words[..], &["--", "true"]].concat() } else { words };
             let said = run(&words);
-            assert!(said.contains("***") || said.contains("--target"), "{words:?}: {said}");
+            assert!(said.contains("***"), "{words:?}: {said}");
         }
     }
+}
+
+#[test]
+fn what_adopt_would_do_and_what_is_in_its_way_show_no_secret() {
+    let place = tempfile::tempdir().unwrap();
+    let config = "source = 'source'\ncurrent_path = '/${PLACE}/shop'\ndeploy_path = '/${PLACE}/.shop'\n\
+                  secrets = ['PLACE', 'NAME']\n";
+    fs::create_dir(place.path().join("source")).unwrap();
+    fs::write(place.path().join("cutover.toml"), config).unwrap();
+    let directory = place.path().canonicalize().unwrap();
+    fs::create_dir_all(directory.join("s3cret/shop")).unwrap();
+    fs::write(directory.join("s3cret/shop/index.html"), "one").unwrap();
+    let secret = directory.join("s3cret").to_str().unwrap().trim_start_matches('/').to_owned();
+    let run = |words: &[&str], code: i32, expected: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+        command.current_dir(&directory).args(words).args(["--state-dir", "state"]);
+        command.env("PLACE", &secret).env("NAME", "s3cret-name");
+        let output = command.output().unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(!said.contains("s3cret") && said.contains(expected), "{words:?}: {said}");
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {said}");
+    };
+    run(&["adopt", "--dry-run"], 0, "/***/shop becomes the link to the live release of /***/.shop");
+    run(&["adopt"], 1, "/***/shop becomes the link to the live release of /***/.shop");
+    run(&["adopt"], 1, "There is no terminal to ask on: Adopt /***/shop?");
+    run(&["adopt", "--share", "s3cret-name"], 1, "Obstacle [cannot-share]: `***` cannot be shared");
+    run(&["adopt", "--share", "s3cret-name"], 1, "Error [cannot-share]: `***` cannot be shared");
+    run(&["adopt", "--undo"], 1, "Give /***/shop back as it was before it was adopted?");
 }

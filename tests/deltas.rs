@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::real_tree::noise;
 use crate::support::site::{Site, number};
-use crate::support::tree::assert_same;
+use crate::support::tree::{self, assert_same};
 
 const FILES: usize = 400;
 const LINES: usize = 600;
@@ -173,10 +173,10 @@ fn an_old_object_that_is_not_what_it_was_costs_bytes_and_nothing_else() {
     for (what, damage) in damages {
         let site = site();
         let object = site.object_of(&path(0));
-        fs::set_permissions(&object, fs::Permissions::from_mode(0o644)).unwrap();
+        tree::set_mode(&object, 0o644);
         damage(&object);
         if object.exists() {
-            fs::set_permissions(&object, fs::Permissions::from_mode(0o444)).unwrap();
+            tree::set_mode(&object, 0o444);
         }
         edit(&site, 0);
         let Cost { sent_bytes, round_trips } = cost(&site);
@@ -248,7 +248,7 @@ fn going_back_to_what_stands_costs_nothing() {
 fn another_mode_is_made_on_the_server() {
     let site = site();
     for file in 0..FILES {
-        fs::set_permissions(site.source(&path(file)), fs::Permissions::from_mode(0o755)).unwrap();
+        tree::set_mode(site.source(&path(file)), 0o755);
     }
     let Cost { sent_bytes, round_trips } = cost(&site);
     assert!(sent_bytes < FILES as u64 * 8, "{sent_bytes} bytes");
@@ -256,10 +256,10 @@ fn another_mode_is_made_on_the_server() {
     assert_eq!(site.current(&path(0)).metadata().unwrap().permissions().mode() & 0o777, 0o555);
     // Where what it would be made of is not what it was, it is sent.
     let object = site.object_of(&path(0));
-    fs::set_permissions(&object, fs::Permissions::from_mode(0o755)).unwrap();
+    tree::set_mode(&object, 0o755);
     change(&object, |content| content[LINES] ^= 1);
-    fs::set_permissions(&object, fs::Permissions::from_mode(0o555)).unwrap();
-    fs::set_permissions(site.source(&path(0)), fs::Permissions::from_mode(0o600)).unwrap();
+    tree::set_mode(&object, 0o555);
+    tree::set_mode(site.source(&path(0)), 0o600);
     assert_eq!(cost(&site).round_trips, 2);
 }
 

@@ -12,7 +12,7 @@ use crate::support::mount::{Kind, Mount, Turn};
 use crate::support::real_tree::noise;
 use crate::support::site::{Site, number, text};
 use crate::support::sshd::{Sshd, is_root, run};
-use crate::support::tree::{assert_same, stat};
+use crate::support::tree::{self, assert_same, stat};
 
 /// A way to change a file of a release.
 #[derive(Debug, Clone, Copy)]
@@ -187,7 +187,7 @@ fn a_deploy_of_the_same_source_names_the_edits_and_makes_the_release_anew() {
 
 #[test]
 fn a_deploy_over_ssh_compares_the_live_release_while_it_scans() {
-    if !is_root("a_deploy_over_ssh_compares_the_live_release_while_it_scans") {
+    if !is_root() {
         return;
     }
     let mut sshd = Sshd::start();
@@ -283,7 +283,7 @@ fn a_status_that_reads_the_files_finds_an_edit_that_no_stat_shows() {
     deploy_version(&site, "one", &[]);
     let file = site.current("wp/plugin.php");
     let before = fs::metadata(&file).unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    tree::set_mode(&file, 0o644);
     fs::write(&file, "<?php // version X\n").unwrap();
     fs::File::open(&file).unwrap().set_modified(before.modified().unwrap()).unwrap();
     fs::set_permissions(&file, before.permissions()).unwrap();

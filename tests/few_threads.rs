@@ -2,7 +2,7 @@
 //! possible, and reports the limit if there are still fewer.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::chown;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -10,7 +10,7 @@ use crate::support::program;
 use crate::support::real_tree::noise;
 use crate::support::site::{RunResult, Site};
 use crate::support::sshd::{Sshd, is_root};
-use crate::support::tree::assert_same;
+use crate::support::tree::{self, assert_same};
 
 /// As many threads as a machine of so many processors would have.
 const PROCESSORS: &str = "64";
@@ -28,7 +28,7 @@ fn write_source(site: &Site) {
     }
     site.write("large", noise(1, 9 << 20));
     for path in [site.path("source"), site.path("")] {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        tree::set_mode(path, 0o755);
     }
 }
 
@@ -49,7 +49,7 @@ fn assert_works_or_says_why(site: &Site, ran: &RunResult, limit: u32) -> bool {
 
 #[test]
 fn a_local_deploy_does_with_as_few_threads_as_it_may_have() {
-    if !is_root("a_local_deploy_does_with_as_few_threads_as_it_may_have") {
+    if !is_root() {
         return;
     }
     let site = Site::new();
@@ -80,7 +80,7 @@ fn deploy_locally(site: &Site, program: &Path, limit: u32) -> bool {
 
 #[test]
 fn a_server_that_allows_few_threads_is_deployed_to_or_named() {
-    if !is_root("a_server_that_allows_few_threads_is_deployed_to_or_named") {
+    if !is_root() {
         return;
     }
     let mut sshd = Sshd::start();

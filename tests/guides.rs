@@ -104,7 +104,9 @@ fn read_config(config: &str) -> Vec<(Option<i32>, String)> {
 fn every_config_of_the_docs_is_accepted() {
     let guides = fs::read_dir(root().join("docs/guides")).unwrap().map(|entry| entry.unwrap().path());
     let pages: Vec<PathBuf> =
-        guides.chain(["README.md", "docs/configuration.md"].map(|page| root().join(page))).collect();
+        guides.chain(["README.md", "docs/ci.md", "docs/configuration.md"].map(|page| root().join(page))).collect();
+    let schema = fs::read_to_string(root().join("docs/cutover.schema.json")).unwrap();
+    let schema = jsonschema::validator_for(&serde_json::from_str(&schema).unwrap()).unwrap();
     let mut count = 0;
     for page in pages {
         let name = page.strip_prefix(root()).unwrap().display().to_string();
@@ -113,11 +115,61 @@ fn every_config_of_the_docs_is_accepted() {
                 assert_eq!(code, Some(0), "{name}: {stderr}\n{}", block.text);
                 count += 1;
             }
+            let table: toml::Table = toml::from_str(&block.text).unwrap();
+            let errors: Vec<String> =
+                schema.iter_errors(&serde_json::to_value(&table).unwrap()).map(|error| error.to_string()).collect();
+            assert!(errors.is_empty(), "{name}: {errors:?}\n{}", block.text);
             let spoilt = format!("hoooks = 1\n{}", block.text);
             assert!(read_config(&spoilt).iter().all(|(code, _)| *code == Some(2)), "{name}: {spoilt}");
         }
     }
     assert!(count >= 25, "{count}");
+}
+
+/// Files by which the presets know that a part of them is used.
+const PARTS: [&str; 5] = [
+    "package.json",
+    "importmap.php",
+    "config/packages/doctrine_migrations.yaml",
+    "config/packages/messenger.yaml",
+    ".git/HEAD",
+];
+
+/// Returns the config that `cutover init` writes for a preset.
+fn written_by_init(preset: &str) -> String {
+    let place = tempfile::tempdir().unwrap();
+    for part in PARTS {
+        let file = place.path().join(part);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, "ref: refs/heads/main\n").unwrap();
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+    command.args(["init", "--print", "--preset", preset, "--target", "deploy@web1.example.com:/srv/shop"]);
+    let output = command.current_dir(place.path()).env("HOME", place.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_recipes_are_what_init_writes() {
+    let file = root().join("docs/guides/recipes.md");
+    let page = fs::read_to_string(&file).unwrap();
+    let mut expected = String::new();
+    let mut rest = page.as_str();
+    let mut presets = Vec::new();
+    while let Some((before, after)) = rest.split_once("<!-- test: preset ") {
+        let (preset, after) = after.split_once(" -->\n```toml\n").unwrap();
+        let end = if after.starts_with("```") { 0 } else { after.find("\n```").unwrap() + 1 };
+        expected += &format!("{before}<!-- test: preset {preset} -->\n```toml\n{}", written_by_init(preset));
+        rest = &after[end..];
+        presets.push(preset);
+    }
+    expected += rest;
+    if std::env::var_os("INSTA_UPDATE").is_some_and(|update| update == "always") {
+        fs::write(&file, &expected).unwrap();
+    }
+    assert_eq!(presets, ["laravel", "symfony", "wordpress", "magento", "rails", "django", "node", "static"]);
+    assert!(page == expected, "write the configs of {} anew: INSTA_UPDATE=always", file.display());
 }
 
 /// A guide that is being run.
@@ -207,6 +259,9 @@ impl Walk {
         assert_eq!(output.status.code(), Some(code), "{name}: `{command}` printed:\n{text}");
         let target = self.site.target("").display().to_string();
         let text = text.replace(target.trim_end_matches('/'), "/srv/shop");
+        // The deploy path beside it.
+        let beside = self.site.path(".target.cutover").display().to_string();
+        let text = text.replace(&beside, "/srv/.shop.cutover");
         let mut printed = text.lines().map(shape);
         for line in lines.iter().filter(|line| **line != "…") {
             let wanted = shape(line);
@@ -270,6 +325,14 @@ fn the_examples_of_the_guide_to_shared_files_run() {
 }
 
 #[test]
+fn the_examples_of_the_guide_to_moving_in_run() {
+    let walk = Walk::start("docs/guides/moving.md");
+    walk.run();
+    assert_eq!(fs::read_to_string(walk.site.target("public/uploads/a.jpg")).unwrap(), "a picture\n");
+    assert!(fs::symlink_metadata(walk.site.path("target")).unwrap().is_dir());
+}
+
+#[test]
 fn the_examples_of_the_guide_to_checks_run() {
     let walk = Walk::start("docs/guides/checks.md");
     walk.run();
@@ -311,6 +374,13 @@ fn the_examples_of_the_guide_for_teams_run() {
     assert!(told.contains("start: release  by anna") && told.contains("success: release 2"), "{told}");
     assert!(!right.contains("Warning") && wrong.contains("403"), "{right}{wrong}");
     assert_eq!(all.matches("success: release").count(), 1, "{all}");
+}
+
+#[test]
+fn the_examples_of_the_guide_to_little_disk_run() {
+    let walk = Walk::start("docs/guides/low-disk.md");
+    walk.run();
+    assert_eq!(walk.site.release_names().len(), 2);
 }
 
 #[test]

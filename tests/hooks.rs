@@ -266,7 +266,7 @@ fn a_hook_that_kills_the_agent_or_the_runner_leaves_a_server_that_can_deploy() {
     // The runner is the parent of the hook, and the agent that of the runner.
     let agent = "kill -9 $(ps -o ppid= -p $PPID); sleep 1; touch \"$CUTOVER_SHARED_PATH/ended\"";
     for (victim, run) in [("runner", "kill -9 $PPID"), ("agent", agent)] {
-        let Some(mut line) = Line::start("a_hook_that_kills") else { return };
+        let Some(mut line) = Line::start() else { return };
         let site = &mut line.site;
         site.write("index.html", "one");
         let live = text(&site.deploy(&[])["release"]);
@@ -298,7 +298,7 @@ fn a_migration_ends_once_also_when_the_client_is_killed_and_its_output_is_kept()
 
 /// Deploys with a migration, whose client is killed, or whose connection is cut.
 fn end_migration_without_client(is_cut: bool) {
-    let Some(Line { mut site, relay, sshd, user }) = Line::start("a_migration_ends") else { return };
+    let Some(Line { mut site, relay, sshd, user }) = Line::start() else { return };
     let other = Site::over(&sshd, &user);
     site.write("index.html", "one");
     let live = text(&site.deploy(&[])["release"]);

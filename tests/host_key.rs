@@ -14,8 +14,8 @@ struct Place {
 }
 
 impl Place {
-    fn start(test: &str, more: &str) -> Option<Place> {
-        is_root(test).then(|| {
+    fn start(more: &str) -> Option<Place> {
+        is_root().then(|| {
             let mut sshd = Sshd::start_with(more);
             let user = sshd.add_user("/bin/bash");
             keygen(&sshd.client("other"));
@@ -49,7 +49,7 @@ impl Place {
 
 #[test]
 fn a_pinned_key_needs_no_known_hosts() {
-    let Some(place) = Place::start("a_pinned_key_needs_no_known_hosts", "") else { return };
+    let Some(place) = Place::start("") else { return };
     let known_hosts = place.sshd.client(".ssh/known_hosts");
     let key = place.sshd.host_key();
     for transport in ["ssh2", "openssh"] {
@@ -65,7 +65,7 @@ fn a_pinned_key_needs_no_known_hosts() {
 
 #[test]
 fn a_key_that_is_not_pinned_is_refused_with_both_fingerprints() {
-    let Some(place) = Place::start("a_key_that_is_not_pinned_is_refused_with_both_fingerprints", "") else { return };
+    let Some(place) = Place::start("") else { return };
     let (shown, pinned) = (place.fingerprint(&place.sshd.host_key()), place.fingerprint(&place.other_key()));
     let check = |transport: &str| {
         let words = [
@@ -92,7 +92,7 @@ fn the_kind_of_the_pinned_key_is_asked_for() {
     let ecdsa = directory.path().join("ecdsa");
     run(Command::new("ssh-keygen").args(["-q", "-t", "ecdsa", "-N", "", "-f"]).arg(&ecdsa));
     let more = format!("HostKey {}", ecdsa.display());
-    let Some(place) = Place::start("the_kind_of_the_pinned_key_is_asked_for", &more) else { return };
+    let Some(place) = Place::start(&more) else { return };
     let key = fs::read_to_string(ecdsa.with_extension("pub")).unwrap();
     for transport in ["ssh2", "openssh"] {
         place.setup(&[&key], transport).succeeds();
@@ -102,8 +102,7 @@ fn the_kind_of_the_pinned_key_is_asked_for() {
 
 #[test]
 fn a_shared_connection_does_not_stand_in_for_the_pinned_key() {
-    let test = "a_shared_connection_does_not_stand_in_for_the_pinned_key";
-    let Some(place) = Place::start(test, "") else { return };
+    let Some(place) = Place::start("") else { return };
     let socket = place.sshd.client("master");
     place.sshd.configure(&format!("ControlMaster auto\nControlPersist 60\nControlPath {}", socket.display()));
     let config = place.sshd.client(".ssh/config");
@@ -117,7 +116,7 @@ fn a_shared_connection_does_not_stand_in_for_the_pinned_key() {
 
 #[test]
 fn a_command_for_host_keys_is_not_asked() {
-    let Some(place) = Place::start("a_command_for_host_keys_is_not_asked", "") else { return };
+    let Some(place) = Place::start("") else { return };
     let proof = place.sshd.client("asked");
     let command = place.sshd.client("keys");
     let key = place.sshd.host_key();
@@ -135,7 +134,7 @@ fn a_command_for_host_keys_is_not_asked() {
 /// The server on the way is known by `known_hosts`; its key is another one.
 #[test]
 fn a_proxy_is_not_checked_against_the_pinned_key() {
-    let Some(place) = Place::start("a_proxy_is_not_checked_against_the_pinned_key", "") else { return };
+    let Some(place) = Place::start("") else { return };
     let (config, port) = (place.sshd.client(".ssh/config"), place.sshd.port());
     let mut jump = Sshd::start();
     let user = jump.add_user("/bin/bash");
@@ -162,7 +161,7 @@ fn a_proxy_is_not_checked_against_the_pinned_key() {
 
 #[test]
 fn the_shell_of_a_person_accepts_a_pinned_key_alone() {
-    let Some(place) = Place::start("the_shell_of_a_person_accepts_a_pinned_key_alone", "") else { return };
+    let Some(place) = Place::start("") else { return };
     let site = Site::over(&place.sshd, &place.user);
     site.write("file", "1");
     site.deploy(&[]);

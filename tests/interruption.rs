@@ -28,8 +28,8 @@ enum Victim {
 }
 
 /// Kills a deploy of 60 MiB half-way and repeats it.
-fn what_arrived_is_not_sent_again(test: &str, victim: Victim, files: u64) {
-    let Some(line) = Line::start(test) else { return };
+fn what_arrived_is_not_sent_again(victim: Victim, files: u64) {
+    let Some(line) = Line::start() else { return };
     let Line { site, relay, .. } = &line;
     site.write("first", "release");
     let first = site.deploy_and_compare(&[]);
@@ -59,27 +59,27 @@ fn what_arrived_is_not_sent_again(test: &str, victim: Victim, files: u64) {
 
 #[test]
 fn what_arrived_before_the_client_was_killed_is_not_sent_again() {
-    what_arrived_is_not_sent_again("…_the_client_was_killed_…", Victim::Client, 60);
+    what_arrived_is_not_sent_again(Victim::Client, 60);
 }
 
 #[test]
 fn what_arrived_before_the_agent_was_killed_is_not_sent_again() {
-    what_arrived_is_not_sent_again("…_the_agent_was_killed_…", Victim::Agent, 60);
+    what_arrived_is_not_sent_again(Victim::Agent, 60);
 }
 
 #[test]
 fn a_large_file_is_resumed_where_it_broke_off() {
-    what_arrived_is_not_sent_again("a_large_file_is_resumed_where_it_broke_off", Victim::Client, 1);
+    what_arrived_is_not_sent_again(Victim::Client, 1);
 }
 
 #[test]
 fn a_large_file_whose_agent_was_killed_is_resumed() {
-    what_arrived_is_not_sent_again("a_large_file_whose_agent_was_killed_is_resumed", Victim::Agent, 1);
+    what_arrived_is_not_sent_again(Victim::Agent, 1);
 }
 
 #[test]
 fn one_deploy_at_a_time_and_the_other_is_told_who_is_at_work() {
-    let Some(line) = Line::start("one_deploy_at_a_time_and_the_other_is_told_who_is_at_work") else { return };
+    let Some(line) = Line::start() else { return };
     write_noise(&line.site, 30, MIB);
     let deploy = line.start_deploy(10, 1);
     let other = line.other_client();
@@ -101,7 +101,7 @@ fn one_deploy_at_a_time_and_the_other_is_told_who_is_at_work() {
 
 #[test]
 fn who_removes_the_lock_file_lets_no_other_deploy_in() {
-    let Some(line) = Line::start("who_removes_the_lock_file_lets_no_other_deploy_in") else { return };
+    let Some(line) = Line::start() else { return };
     line.site.write("version", "one");
     write_noise(&line.site, 30, MIB);
     let deploy = line.start_deploy(10, 1);
@@ -125,7 +125,7 @@ fn who_removes_the_lock_file_lets_no_other_deploy_in() {
 
 #[test]
 fn the_lock_of_an_agent_that_was_killed_is_taken_over_and_said_so() {
-    let Some(line) = Line::start("the_lock_of_an_agent_that_was_killed_is_taken_over_and_said_so") else { return };
+    let Some(line) = Line::start() else { return };
     write_noise(&line.site, 30, MIB);
     let deploy = line.start_deploy(10, 1);
     let agent = agent_of(&line.site);
@@ -140,8 +140,8 @@ fn the_lock_of_an_agent_that_was_killed_is_taken_over_and_said_so() {
     assert!(!ran.stderr.contains("Took over"), "{}", ran.stderr);
 }
 
-fn signalled(test: &str, signal: Signal, code: i32) {
-    let Some(line) = Line::start(test) else { return };
+fn signalled(signal: Signal, code: i32) {
+    let Some(line) = Line::start() else { return };
     // A signal that is ignored, as SIGINT is by what a script runs in the background, is ignored by the client too. One that
     // is handled here is not.
     let as_ever = Arc::new(AtomicBool::new(true));
@@ -154,7 +154,7 @@ fn signalled(test: &str, signal: Signal, code: i32) {
     kill_process(Pid::from_child(&deploy), signal).unwrap();
     let ran = ended(deploy);
     let last = format!("\nThe site still serves release {first}.\n");
-    ran.failed(code, &["Stopping at the next safe point", "Error: Interrupted\nLog: ", &last]);
+    ran.failed(code, &["Stopping at the next safe point", "Error [interrupted]: Interrupted\nLog: ", &last]);
     assert_eq!(line.site.live(), Some(first));
     line.relay.release();
     line.wait_until_unlocked();
@@ -163,17 +163,17 @@ fn signalled(test: &str, signal: Signal, code: i32) {
 
 #[test]
 fn sigint_ends_a_deploy_with_130_and_nothing_is_switched() {
-    signalled("sigint_ends_a_deploy_with_130_and_nothing_is_switched", Signal::INT, 130);
+    signalled(Signal::INT, 130);
 }
 
 #[test]
 fn sigterm_ends_a_deploy_with_143_and_nothing_is_switched() {
-    signalled("sigterm_ends_a_deploy_with_143_and_nothing_is_switched", Signal::TERM, 143);
+    signalled(Signal::TERM, 143);
 }
 
 #[test]
 fn files_that_change_between_scan_and_sending_are_refused_by_name() {
-    let Some(line) = Line::start("files_that_change_between_scan_and_sending_are_refused_by_name") else { return };
+    let Some(line) = Line::start() else { return };
     // More than what is read ahead while the line is stuck.
     write_noise(&line.site, 150, MIB);
     let deploy = line.start_deploy(10, 1);
@@ -181,7 +181,7 @@ fn files_that_change_between_scan_and_sending_are_refused_by_name() {
         line.site.write(&format!("dir-{}/file-{file}", file % 7), "changed");
     }
     line.relay.release();
-    let expected = ["dir-", "changes while it is deployed", "Hint: Deploy again", "Nothing was deployed yet."];
+    let expected = ["dir-", "changes while it is deployed", "Hint: Deploy again", "No release is live."];
     ended(deploy).failed(1, &expected);
     assert_eq!(line.site.live(), None);
     line.wait_until_unlocked();
@@ -190,8 +190,7 @@ fn files_that_change_between_scan_and_sending_are_refused_by_name() {
 
 #[test]
 fn a_disk_that_fills_up_meanwhile_is_told_and_what_arrived_is_kept() {
-    let test = "a_disk_that_fills_up_meanwhile_is_told_and_what_arrived_is_kept";
-    if !is_root(test) {
+    if !is_root() {
         return;
     }
     let mut sshd = Sshd::start();
@@ -227,8 +226,7 @@ fn a_disk_that_fills_up_meanwhile_is_told_and_what_arrived_is_kept() {
 
 #[test]
 fn a_line_that_is_lost_at_the_switch_leaves_open_what_is_live_and_says_how_to_see_it() {
-    let test = "a_line_that_is_lost_at_the_switch_leaves_open_what_is_live_and_says_how_to_see_it";
-    let Some(line) = Line::start(test) else { return };
+    let Some(line) = Line::start() else { return };
     let Line { site, relay, .. } = &line;
     site.write("first", "release");
     let first = site.deploy_and_compare(&[]);
@@ -246,7 +244,7 @@ fn a_line_that_is_lost_at_the_switch_leaves_open_what_is_live_and_says_how_to_se
     ran.failed(
         3,
         &[
-            "Error: The connection to the server was lost",
+            "Error [connection-lost]: The connection to the server was lost",
             "Hint: `cutover log ",
             "--follow` shows what the server does now",
         ],

@@ -39,7 +39,8 @@ fn check_fields(title: &str, object: &Value) {
     let section = documented(title);
     let other = match title {
         "status" => documented("releases"),
-        "lock and unlock" => documented("status"),
+        "deploy" => documented("deploy, the forecast"),
+        "lock and unlock" | "diff on disk" => documented("status"),
         _ => "",
     };
     let words = |text: &'static str| text.split('`').skip(1).step_by(2).flat_map(|word| word.split('.'));
@@ -70,6 +71,9 @@ fn every_field_of_json_is_in_the_docs() {
     fs::write(site.target(".cutover/lock"), holder.to_string()).unwrap();
     check_fields("status", &site.succeed(&["status"]));
     drop(held);
+    fs::create_dir(site.target("releases/other")).unwrap();
+    check_fields("doctor", &site.cutover(&["doctor"]).json);
+    fs::remove_dir(site.target("releases/other")).unwrap();
     check_fields("cleanup", &site.succeed(&["cleanup", "--dry-run"]));
     check_fields("switch and rollback", &site.succeed(&["rollback"]));
     let live = site.live().unwrap();
@@ -79,6 +83,16 @@ fn every_field_of_json_is_in_the_docs() {
     check_fields("pin and unpin", &site.succeed(&["unpin", &live]));
     check_fields("log", &site.succeed(&["log"]));
     check_fields("diff", &site.succeed(&["diff", "live", "source"]));
+    check_fields("du", &site.succeed(&["du"]));
+    fs::write(site.current("added"), "by hand").unwrap();
+    let on_disk = site.cutover(&["diff", "--on-disk"]);
+    assert_eq!(on_disk.code, Some(4));
+    check_fields("diff on disk", &on_disk.json);
+    fs::remove_file(site.current("added")).unwrap();
+    site.write("file", "fourth");
+    let dry = site.deploy(&["--dry-run"]);
+    check_fields("deploy", &dry);
+    check_fields("deploy, the forecast", &dry["preview"]);
     let locks = [&["lock", "acquire", "-m", "sale"][..], &["lock", "status"], &["unlock"]];
     check_fields("lock and unlock", &locks.iter().map(|words| site.succeed(words)).collect());
     let ran = site.cutover(&["deploy", "--source", "nowhere"]);
@@ -99,12 +113,21 @@ fn every_field_of_json_of_shared_and_hooks_is_in_the_docs() {
     check_fields("shared push and edit", &site.succeed(&["shared", "push", &env, ".env", "--yes"]));
     check_fields("shared list", &site.succeed(&["shared", "list"]));
     check_fields("shared pull", &site.succeed(&["shared", "pull", ".env", &format!("{env}.copy")]));
+    check_fields("web", &site.succeed(&["web", "nginx"]));
     let list = site.succeed(&["hooks", "list"]);
-    for key in ["name", "phase", "run", "when", "timeout", "halt_on_error", "on_error", "cwd", "env", "shell"] {
+    for key in
+        ["name", "phase", "run", "opcache_reset", "when", "timeout", "halt_on_error", "on_error", "cwd", "env", "shell"]
+    {
         assert!(list["hooks"][0].get(key).is_some(), "{key}: {list}");
     }
     check_fields("hooks list", &json!({ "hooks": [], "checks": list["checks"] }));
     site.configure("source = 'source'\n[[hooks]]\nname = 'warm'\nphase = 'after_deploy'\nrun = 'true'\n");
     site.deploy(&[]);
     check_fields("hooks run and exec", &site.succeed(&["hooks", "run", "warm"]));
+    let ran = site.cutover(&["doctor", "--url", "http://127.0.0.1:1", "--version-file", "version"]);
+    assert_eq!(ran.code, Some(6), "{}", ran.stderr);
+    check_fields("doctor --url", &ran.json["web"]);
+    check_fields("init", &site.succeed(&["init", "--print"]));
+    site.configure("keep_releases = 2");
+    check_fields("config show", &site.succeed(&["config", "show"]));
 }

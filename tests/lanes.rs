@@ -41,7 +41,7 @@ fn write_source(site: &Site) {
 
 #[test]
 fn content_over_several_connections_makes_the_same_release() {
-    let Some(line) = Line::start("content_over_several_connections_makes_the_same_release") else { return };
+    let Some(line) = Line::start() else { return };
     let site = &line.site;
     write_source(site);
     let report = site.deploy(&["--lanes", "4"]);
@@ -54,7 +54,7 @@ fn content_over_several_connections_makes_the_same_release() {
 /// The release that the client believes in is gone, so what it sends unasked fits nothing that stands.
 #[test]
 fn lanes_and_a_wrong_belief_go_together() {
-    let Some(line) = Line::start("lanes_and_a_wrong_belief_go_together") else { return };
+    let Some(line) = Line::start() else { return };
     let Line { site, sshd, user, .. } = &line;
     site.write("file", "first");
     site.deploy(&[]);
@@ -70,9 +70,7 @@ fn lanes_and_a_wrong_belief_go_together() {
 
 #[test]
 fn what_is_sent_to_a_server_that_was_made_anew_goes_over_several_connections() {
-    let Some(line) = Line::start("what_is_sent_to_a_server_that_was_made_anew_goes_over_several_connections") else {
-        return;
-    };
+    let Some(line) = Line::start() else { return };
     let site = &line.site;
     write_source(site);
     site.deploy_and_compare(&[]);
@@ -85,7 +83,7 @@ fn what_is_sent_to_a_server_that_was_made_anew_goes_over_several_connections() {
 
 #[test]
 fn on_a_near_server_one_connection_is_enough() {
-    let Some(line) = Line::start("on_a_near_server_one_connection_is_enough") else { return };
+    let Some(line) = Line::start() else { return };
     write_source(&line.site);
     let report = line.site.deploy(&[]);
     assert_eq!(number(&report["connections"]), 1);
@@ -94,7 +92,7 @@ fn on_a_near_server_one_connection_is_enough() {
 
 #[test]
 fn a_deploy_goes_on_without_a_lane_that_is_killed() {
-    let Some(line) = Line::start("a_deploy_goes_on_without_a_lane_that_is_killed") else { return };
+    let Some(line) = Line::start() else { return };
     let Line { site, relay, .. } = &line;
     write_source(site);
     relay.hold_after(20 * MIB as u64);
@@ -113,7 +111,7 @@ fn a_deploy_goes_on_without_a_lane_that_is_killed() {
 
 #[test]
 fn lanes_end_with_the_client() {
-    let Some(line) = Line::start("lanes_end_with_the_client") else { return };
+    let Some(line) = Line::start() else { return };
     let Line { site, relay, .. } = &line;
     write_source(site);
     relay.hold_after(20 * MIB as u64);
@@ -132,7 +130,7 @@ fn lanes_end_with_the_client() {
 
 #[test]
 fn where_further_connections_are_refused_one_does() {
-    let Some(line) = Line::start("where_further_connections_are_refused_one_does") else { return };
+    let Some(line) = Line::start() else { return };
     let Line { site, relay, .. } = &line;
     write_source(site);
     relay.admit(2);
@@ -144,7 +142,7 @@ fn where_further_connections_are_refused_one_does() {
 
 #[test]
 fn a_server_of_one_session_a_connection_has_lanes_too() {
-    if !is_root("a_server_of_one_session_a_connection_has_lanes_too") {
+    if !is_root() {
         return;
     }
     let mut sshd = Sshd::start_with("MaxSessions 1");
@@ -161,8 +159,7 @@ fn a_server_of_one_session_a_connection_has_lanes_too() {
 /// whether the server is alive, which here is far away.
 #[test]
 fn a_server_that_seldom_says_what_it_takes_is_not_waited_for() {
-    let test = "a_server_that_seldom_says_what_it_takes_is_not_waited_for";
-    if !is_root(test) {
+    if !is_root() {
         return;
     }
     let mut sshd = Sshd::start();
@@ -199,6 +196,9 @@ fn a_lane_that_nobody_waits_for_is_refused() {
         assert!(!output.status.success());
         assert_eq!(output.stdout, b"");
         let words = String::from_utf8(output.stderr).unwrap();
-        assert!(words.starts_with("Error: Could not reach `the agent of the first connection`\n"), "{words}");
+        assert!(
+            words.starts_with("Error [system-call-failed]: Could not reach `the agent of the first connection`\n"),
+            "{words}"
+        );
     }
 }

@@ -12,8 +12,8 @@ const PASSPHRASE: &str = "Passphrase for `";
 const WRONG: &str = "That passphrase is wrong; try again.";
 
 /// Starts a server with one user, unless the tests do not run as root.
-fn server(test: &str, config: &str) -> Option<(Sshd, String)> {
-    is_root(test).then(|| {
+fn server(config: &str) -> Option<(Sshd, String)> {
+    is_root().then(|| {
         let mut sshd = Sshd::start_with(config);
         let user = sshd.add_user("/bin/bash");
         (sshd, user)
@@ -37,7 +37,7 @@ fn setup(sshd: &Sshd, user: &str, more: &[&str]) -> Command {
 
 #[test]
 fn a_person_is_asked_for_the_passphrase_of_each_kind_of_key() {
-    let Some((sshd, user)) = server("a_person_is_asked_for_the_passphrase_of_each_kind_of_key", "") else { return };
+    let Some((sshd, user)) = server("") else { return };
     let check = |arguments: &[&str], has_public: bool| {
         lock(&sshd, arguments, "a secret");
         if !has_public {
@@ -69,8 +69,7 @@ fn a_person_is_asked_for_the_passphrase_of_each_kind_of_key() {
 
 #[test]
 fn a_wrong_passphrase_is_asked_for_three_times_and_then_the_next_key_is_tried() {
-    let test = "a_wrong_passphrase_is_asked_for_three_times_and_then_the_next_key_is_tried";
-    let Some((sshd, user)) = server(test, "") else { return };
+    let Some((sshd, user)) = server("") else { return };
     lock(&sshd, &["-t", "ed25519"], "a secret");
     let guess = |lines: &str, tries: usize| {
         sshd.configure(lines);
@@ -113,8 +112,7 @@ fn a_wrong_passphrase_is_asked_for_three_times_and_then_the_next_key_is_tried() 
 
 #[test]
 fn nobody_is_asked_about_a_key_that_the_server_does_not_accept() {
-    let test = "nobody_is_asked_about_a_key_that_the_server_does_not_accept";
-    let Some((sshd, user)) = server(test, "") else { return };
+    let Some((sshd, user)) = server("") else { return };
     lock(&sshd, &["-t", "ed25519"], "a secret");
     fs::write(sshd.home("authorized_keys"), "").unwrap();
     let (code, screen) = Person::run(&setup(&sshd, &user, &[])).ends();
@@ -124,8 +122,7 @@ fn nobody_is_asked_about_a_key_that_the_server_does_not_accept() {
 
 #[test]
 fn without_a_terminal_the_refusal_says_what_was_wanted() {
-    let test = "without_a_terminal_the_refusal_says_what_was_wanted";
-    let Some((sshd, user)) = server(test, "UsePAM yes\nKbdInteractiveAuthentication yes") else { return };
+    let Some((sshd, user)) = server("UsePAM yes\nKbdInteractiveAuthentication yes") else { return };
     sshd.set_password(&user, "a password");
     lock(&sshd, &["-t", "ed25519"], "a secret");
     let no_terminal = "id_ed25519`: has a passphrase, and there is no terminal to ask for it";
@@ -153,8 +150,7 @@ fn without_a_terminal_the_refusal_says_what_was_wanted() {
 
 #[test]
 fn an_interrupt_at_a_question_gives_the_terminal_its_echo_back() {
-    let test = "an_interrupt_at_a_question_gives_the_terminal_its_echo_back";
-    let Some((sshd, user)) = server(test, "") else { return };
+    let Some((sshd, user)) = server("") else { return };
     lock(&sshd, &["-t", "ed25519"], "a secret");
     for (key, code) in [("\u{3}", 130), ("\u{4}", 1), ("\n", 1)] {
         let mut person = Person::run(&setup(&sshd, &user, &[]));
@@ -171,7 +167,7 @@ fn an_interrupt_at_a_question_gives_the_terminal_its_echo_back() {
 fn a_second_factor_is_asked_for() {
     let config = "UsePAM yes\nKbdInteractiveAuthentication yes\n\
                   AuthenticationMethods publickey,keyboard-interactive";
-    let Some((sshd, user)) = server("a_second_factor_is_asked_for", config) else { return };
+    let Some((sshd, user)) = server(config) else { return };
     sshd.set_password(&user, "a password");
     let asks = "`shop` asks: Password: ";
     let mut person = Person::run(&setup(&sshd, &user, &[]));
@@ -203,8 +199,7 @@ fn a_second_factor_is_asked_for() {
 
 #[test]
 fn a_password_is_asked_for() {
-    let test = "a_password_is_asked_for";
-    let Some((sshd, user)) = server(test, "UsePAM yes\nPasswordAuthentication yes") else { return };
+    let Some((sshd, user)) = server("UsePAM yes\nPasswordAuthentication yes") else { return };
     sshd.set_password(&user, "a password");
     fs::write(sshd.home("authorized_keys"), "").unwrap();
     let asks = format!("Password of `{user}` on `shop`: ");
@@ -229,8 +224,7 @@ fn a_password_is_asked_for() {
 
 #[test]
 fn the_systems_ssh_asks_as_well() {
-    let test = "the_systems_ssh_asks_as_well";
-    let Some((sshd, user)) = server(test, "UsePAM yes\nKbdInteractiveAuthentication yes") else { return };
+    let Some((sshd, user)) = server("UsePAM yes\nKbdInteractiveAuthentication yes") else { return };
     sshd.set_password(&user, "a password");
     lock(&sshd, &["-t", "ed25519"], "a secret");
     let setup = || setup(&sshd, &user, &["--transport", "openssh"]);
@@ -280,18 +274,17 @@ fn deploy_with_lanes(sshd: &Sshd, user: &str, question: &str, answer: &str) -> (
 
 #[test]
 fn one_answer_is_enough_for_a_run_and_lanes_repeat_no_code() {
-    let test = "one_answer_is_enough_for_a_run_and_lanes_repeat_no_code";
-    let Some((sshd, user)) = server(test, "") else { return };
+    let Some((sshd, user)) = server("") else { return };
     lock(&sshd, &["-t", "ed25519"], "a secret");
     let (connections, screen) = deploy_with_lanes(&sshd, &user, PASSPHRASE, "a secret");
     assert_eq!((connections, screen.matches(PASSPHRASE).count()), (3, 1), "{screen}");
     let config = "UsePAM yes\nPasswordAuthentication yes\nAuthenticationMethods password";
-    let Some((sshd, user)) = server(test, config) else { return };
+    let Some((sshd, user)) = server(config) else { return };
     sshd.set_password(&user, "a password");
     let (connections, screen) = deploy_with_lanes(&sshd, &user, "Password of", "a password");
     assert_eq!((connections, screen.matches("Password of").count()), (3, 1), "{screen}");
     let config = "UsePAM yes\nKbdInteractiveAuthentication yes\nAuthenticationMethods keyboard-interactive";
-    let Some((sshd, user)) = server(test, config) else { return };
+    let Some((sshd, user)) = server(config) else { return };
     sshd.set_password(&user, "a password");
     let (connections, screen) = deploy_with_lanes(&sshd, &user, "asks: Password", "a password");
     assert_eq!((connections, screen.matches("asks: Password").count()), (1, 1), "{screen}");
@@ -299,14 +292,13 @@ fn one_answer_is_enough_for_a_run_and_lanes_repeat_no_code() {
 
 #[test]
 fn a_server_that_ends_while_it_waits_for_an_answer_is_told() {
-    let test = "a_server_that_ends_while_it_waits_for_an_answer_is_told";
     let config = "UsePAM yes\nKbdInteractiveAuthentication yes\nAuthenticationMethods keyboard-interactive\n\
                   LoginGraceTime 1";
-    let Some((sshd, user)) = server(test, config) else { return };
+    let Some((sshd, user)) = server(config) else { return };
     sshd.set_password(&user, "a password");
     let mut person = Person::run(&setup(&sshd, &user, &[]));
     person.sees("asks: Password", 1);
-    std::thread::sleep(std::time::Duration::from_millis(2500));
+    sshd.wait_for_hangup();
     person.types("a password\n");
     let (code, screen) = person.ends();
     assert_eq!(code, Some(1), "{screen}");
@@ -315,7 +307,7 @@ fn a_server_that_ends_while_it_waits_for_an_answer_is_told() {
 
 #[test]
 fn a_shell_opens_in_the_live_release() {
-    let Some((sshd, user)) = server("a_shell_opens_in_the_live_release", "") else { return };
+    let Some((sshd, user)) = server("") else { return };
     let site = Site::over(&sshd, &user);
     site.write("file", "1");
     let mut ssh = site.command(&["ssh"]);

@@ -15,8 +15,11 @@ mod layers;
 mod security;
 mod webhook;
 
+mod completions;
+mod config;
 mod configured;
 mod json;
+mod manual;
 mod output;
 mod usage;
 
@@ -26,6 +29,7 @@ mod review;
 mod scan;
 mod source;
 
+mod adopt;
 mod deploy;
 mod events;
 mod http;
@@ -33,7 +37,9 @@ mod levels;
 mod progress;
 mod property;
 
+mod ci;
 mod guides;
+mod init;
 
 mod rebuild;
 mod rollback;
@@ -56,6 +62,7 @@ mod store;
 
 mod clocks;
 mod confirm;
+mod disk_use;
 mod durable;
 mod few_threads;
 mod full;
@@ -67,9 +74,12 @@ mod power_cut;
 mod run_log;
 mod runner;
 mod setback;
+mod space;
 mod trial;
 
 mod applications;
+mod doctor;
+mod web;
 
 mod bad_input;
 mod bounds;

@@ -1,7 +1,7 @@
 //! Changes of others to the deploy path stay, and Cutover still removes its own files.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::support::mount::{Mount, unmount_below};
 use crate::support::site::{RunResult, Site, names};
 use crate::support::sshd::{is_root, run};
 use crate::support::strace;
-use crate::support::tree::{Tree, assert_same};
+use crate::support::tree::{self, Tree, assert_same};
 
 /// A user who owns nothing but what a test gives it.
 const NOBODY: u32 = 65534;
@@ -63,7 +63,7 @@ fn names_that_only_look_like_ours_are_not_removed() {
 /// Makes a site that somebody else than root works with.
 fn site_of_nobody() -> Site {
     let site = Site::new();
-    fs::set_permissions(site.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    tree::set_mode(site.path(""), 0o755);
     for name in ["", "target", "state", "home", "cache"] {
         fs::create_dir_all(site.path(name)).unwrap();
         std::os::unix::fs::chown(site.path(name), Some(NOBODY), Some(NOBODY)).unwrap();
@@ -78,7 +78,7 @@ fn as_nobody(site: &Site, words: &[&str]) -> RunResult {
 
 #[test]
 fn releases_that_their_owner_made_read_only_go_when_they_are_due() {
-    if !is_root("releases_that_their_owner_made_read_only_go_when_they_are_due") {
+    if !is_root() {
         return;
     }
     for spare in [true, false] {
@@ -102,7 +102,7 @@ fn releases_that_their_owner_made_read_only_go_when_they_are_due() {
 
 #[test]
 fn what_a_build_made_read_only_goes_before_the_next_one_and_what_is_kept_stays() {
-    if !is_root("what_a_build_made_read_only_goes_before_the_next_one_and_what_is_kept_stays") {
+    if !is_root() {
         return;
     }
     let mut site = site_of_nobody();
@@ -127,7 +127,7 @@ fn what_a_build_made_read_only_goes_before_the_next_one_and_what_is_kept_stays()
 #[test]
 fn a_deploy_path_that_passes_its_group_on_gives_it_to_all_that_is_made() {
     const GROUP: u32 = 33;
-    if !is_root("a_deploy_path_that_passes_its_group_on_gives_it_to_all_that_is_made") {
+    if !is_root() {
         return;
     }
     for is_late in [false, true] {
@@ -136,7 +136,7 @@ fn a_deploy_path_that_passes_its_group_on_gives_it_to_all_that_is_made() {
         let path = site.target("");
         let pass_on = || {
             std::os::unix::fs::chown(&path, None, Some(GROUP)).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o2755)).unwrap();
+            tree::set_mode(&path, 0o2755);
         };
         site.write("app/deep/file", "same");
         site.write("config", "a copy");
@@ -171,7 +171,7 @@ const WITHOUT_OPENAT2: [&str; 2] = ["openat2:error=ENOSYS", "openat2:error=EPERM
 
 #[test]
 fn what_is_mounted_in_a_release_is_whole_also_without_openat2() {
-    if !is_root("what_is_mounted_in_a_release_is_whole_also_without_openat2") {
+    if !is_root() {
         return;
     }
     for (injection, spare) in WITHOUT_OPENAT2.into_iter().flat_map(|injection| [(injection, true), (injection, false)])
@@ -203,7 +203,7 @@ fn what_is_mounted_in_a_release_is_whole_also_without_openat2() {
 
 #[test]
 fn a_release_in_a_lower_layer_of_an_overlay_is_removed_where_it_is() {
-    if !is_root("a_release_in_a_lower_layer_of_an_overlay_is_removed_where_it_is") {
+    if !is_root() {
         return;
     }
     for spare in [true, false] {
@@ -286,7 +286,7 @@ fn what_is_left_of_a_removal_in_place_goes_and_nothing_else() {
 /// what it leaves cannot be removed by the user that deploys.
 #[test]
 fn what_a_killed_run_left_and_this_user_cannot_remove_stops_no_deploy() {
-    if !is_root("what_a_killed_run_left_and_this_user_cannot_remove_stops_no_deploy") {
+    if !is_root() {
         return;
     }
     let mut site = site_of_nobody();
@@ -296,7 +296,7 @@ fn what_a_killed_run_left_and_this_user_cannot_remove_stops_no_deploy() {
     let left = site.target(".cutover/staging/0123abcd-0123456789abcdef/tree/cache/mine");
     fs::create_dir_all(&left).unwrap();
     fs::write(left.join("x"), "x").unwrap();
-    fs::set_permissions(&left, fs::Permissions::from_mode(0o700)).unwrap();
+    tree::set_mode(&left, 0o700);
     for above in left.ancestors().skip(1).take(3) {
         std::os::unix::fs::chown(above, Some(NOBODY), Some(NOBODY)).unwrap();
     }
@@ -310,7 +310,7 @@ fn what_a_killed_run_left_and_this_user_cannot_remove_stops_no_deploy() {
 
 #[test]
 fn a_release_that_is_a_layer_of_an_overlay_is_not_reused() {
-    if !is_root("a_release_that_is_a_layer_of_an_overlay_is_not_reused") {
+    if !is_root() {
         return;
     }
     let mut site = Site::in_memory();

@@ -68,8 +68,8 @@ struct Machine {
 
 impl Machine {
     /// Makes one, unless the tests do not run as root or know no such filesystem.
-    fn start(test: &str, kind: Kind) -> Option<Machine> {
-        if !is_root(test) {
+    fn start(kind: Kind) -> Option<Machine> {
+        if !is_root() {
             return None;
         }
         // A disk in memory is a disk all the same, and its copies cost nothing.
@@ -211,11 +211,11 @@ fn state(child: &Child, options: WaitIdOptions) -> Option<WaitIdStatus> {
     waitid(WaitId::Pid(Pid::from_child(child)), options | WaitIdOptions::NOWAIT).unwrap()
 }
 
-fn whenever_the_power_is_cut(test: &str, kind: Kind) {
+fn whenever_the_power_is_cut(kind: Kind) {
     let _turn = Turn::to_remount();
     for change in [Change::Little, Change::Much, Change::Copies] {
         eprintln!("{change:?}");
-        let Some(mut machine) = Machine::start(test, kind) else { return };
+        let Some(mut machine) = Machine::start(kind) else { return };
         if let Change::Copies = change {
             machine.site.configure("copy_paths = ['/data']\n");
         }
@@ -229,17 +229,17 @@ fn whenever_the_power_is_cut(test: &str, kind: Kind) {
 
 #[test]
 fn whenever_the_power_is_cut_a_whole_release_is_live_on_ext4() {
-    whenever_the_power_is_cut("whenever_the_power_is_cut_a_whole_release_is_live_on_ext4", Kind::Ext4);
+    whenever_the_power_is_cut(Kind::Ext4);
 }
 
 #[test]
 fn whenever_the_power_is_cut_a_whole_release_is_live_on_xfs() {
-    whenever_the_power_is_cut("whenever_the_power_is_cut_a_whole_release_is_live_on_xfs", Kind::Xfs);
+    whenever_the_power_is_cut(Kind::Xfs);
 }
 
 #[test]
 fn whenever_the_power_is_cut_a_whole_release_is_live_on_btrfs() {
-    whenever_the_power_is_cut("whenever_the_power_is_cut_a_whole_release_is_live_on_btrfs", Kind::Btrfs);
+    whenever_the_power_is_cut(Kind::Btrfs);
 }
 
 /// What a trace of system calls says is not durable, if nothing is but what was asked for: a file and its attributes by

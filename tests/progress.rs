@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStderr};
 
+use crate::support::person::Person;
 use crate::support::real_tree::noise;
 use crate::support::relay::Relay;
 use crate::support::site::{RunResult, Site};
@@ -59,7 +60,7 @@ fn megabytes(text: &str) -> (f64, f64) {
 
 #[test]
 fn what_the_server_does_not_have_yet_is_not_shown_as_sent() {
-    if !is_root("what_the_server_does_not_have_yet_is_not_shown_as_sent") {
+    if !is_root() {
         return;
     }
     let mut sshd = Sshd::start();
@@ -96,4 +97,104 @@ fn what_the_server_does_not_have_yet_is_not_shown_as_sent() {
     assert!(sent.starts_with("1 file, 16.8 MB in "), "{sent}");
     RunResult::wait(deploy.child).succeeded();
     assert_same(&site.path("source"), &site.current(""));
+}
+
+/// Returns what was drawn between two moves of the cursor, and the codes of the terminal that were used.
+fn drawn(screen: &str) -> (Vec<String>, Vec<String>) {
+    let (mut lines, mut codes) = (vec![String::new()], Vec::new());
+    let mut letters = screen.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\x1b' => {
+                let code: String = letters.by_ref().skip(1).take_while_inclusive(|c| !c.is_ascii_alphabetic());
+                lines.push(String::new());
+                codes.push(code);
+            }
+            '\r' | '\n' => lines.push(String::new()),
+            letter => lines.last_mut().unwrap().push(letter),
+        }
+    }
+    (lines, codes)
+}
+
+trait TakeWhileInclusive: Iterator<Item = char> + Sized {
+    /// Takes letters up to the first one for which `goes_on` is false, with that one.
+    fn take_while_inclusive(self, goes_on: impl Fn(char) -> bool) -> String {
+        let mut taken = String::new();
+        for letter in self {
+            taken.push(letter);
+            if !goes_on(letter) {
+                break;
+            }
+        }
+        taken
+    }
+}
+
+impl<T: Iterator<Item = char>> TakeWhileInclusive for T {}
+
+#[test]
+fn phases_are_drawn_on_one_line_each_however_narrow_the_terminal_is() {
+    if !is_root() {
+        return;
+    }
+    let mut sshd = Sshd::start();
+    let user = sshd.add_user("/bin/bash");
+    let relay = Relay::start_narrow(sshd.port());
+    let mut site = Site::over(&sshd, &user);
+    site.write("small", "one");
+    site.deploy(&[]);
+    site.reach_by(&sshd.through(relay.port()));
+    for (columns, expected) in [(20, "Sending "), (60, "Sending     ["), (120, "Sending     [")] {
+        site.write("large", noise(columns, 24 * MIB as usize));
+        // The agent reports whole frames, which have at most 8 MiB.
+        relay.hold_after(16 * MIB);
+        let mut command = site.command(&["deploy"]);
+        command.env("NO_COLOR", "1");
+        let person = Person::run_at_width(&command, columns as u16);
+        relay.wait_until_held();
+        person.sees(expected, 3);
+        relay.release();
+        let (code, screen) = person.ends();
+        assert_eq!(code, Some(0), "{screen}");
+        let (lines, codes) = drawn(&screen);
+        // Each line is drawn to the edge of the terminal, and the next one follows without a break.
+        let letters: Vec<Vec<char>> = lines.iter().map(|line| line.chars().collect()).collect();
+        let rows = letters.iter().flat_map(|line| line.chunks(columns as usize)).map(String::from_iter);
+        let sending: Vec<String> = rows.filter(|row: &String| row.starts_with("Sending ")).collect();
+        assert!(!sending.is_empty(), "{lines:?}");
+        for row in &sending {
+            let width = row.trim_end().chars().count();
+            assert!(width < columns as usize, "{columns}: {width} in {row:?}");
+        }
+        // A wrapped text would begin a row.
+        assert!(lines.iter().all(|line| !line.contains("Assembling") || line.starts_with("Assembling")), "{lines:?}");
+        let is_told = |words: &str| sending.iter().any(|line| line.contains(words));
+        match columns {
+            20 => assert!(is_told("%"), "{sending:?}"),
+            60 => assert!(is_told(" of 25.2 MB"), "{sending:?}"),
+            _ => assert!(is_told("MB/s, ") && is_told(" left") && is_told("0 of 1 file, "), "{sending:?}"),
+        }
+        assert!(!codes.iter().any(|code| code.ends_with('m')), "{codes:?}");
+    }
+}
+
+#[test]
+fn a_table_fits_the_terminal_and_names_the_columns_that_it_leaves_out() {
+    let site = Site::new();
+    site.write("file", "content");
+    site.deploy(&[]);
+    let shown = |columns: u16| {
+        let mut command = site.plain(&["releases"]);
+        command.env("NO_COLOR", "1");
+        let (code, screen) = Person::run_at_width(&command, columns).ends();
+        assert_eq!(code, Some(0), "{screen}");
+        screen
+    };
+    let (narrow, wide) = (shown(60), shown(200));
+    let lines = || narrow.lines().map(|line| line.chars().count());
+    assert!(lines().all(|width| width <= 60), "{narrow}");
+    assert!(narrow.contains("LIVE SINCE") && narrow.contains("WHO"), "{narrow}");
+    assert!(narrow.contains("A wider terminal shows too: ") && narrow.contains("OWN"), "{narrow}");
+    assert!(wide.contains("FILES") && !wide.contains("A wider terminal"), "{wide}");
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::site::{Site, names, text};
 use crate::support::strace;
-use crate::support::tree::Tree;
+use crate::support::tree::{self, Tree};
 
 /// A deploy path from which the first of three releases was removed. The live one has all of its content, elsewhere,
 /// but for `own`. The second value is the tree that the removed one had.
@@ -17,8 +17,8 @@ fn with_a_removed_release(spare: bool, keys: &str) -> (Site, String, Tree) {
     site.write_shared("storage/data", "data");
     site.write("version", "one");
     site.write("bin/run", "#!/bin/sh");
-    fs::set_permissions(site.source("bin/run"), PermissionsExt::from_mode(0o755)).unwrap();
-    fs::set_permissions(site.source("bin"), PermissionsExt::from_mode(0o750)).unwrap();
+    tree::set_mode(site.source("bin/run"), 0o755);
+    tree::set_mode(site.source("bin"), 0o750);
     site.write("empty", "");
     symlink("bin/run", site.source("link")).unwrap();
     let id = deploy(&site);
@@ -26,7 +26,7 @@ fn with_a_removed_release(spare: bool, keys: &str) -> (Site, String, Tree) {
     site.write("version", "two");
     site.write("kept/version", "one");
     site.write("kept/run", "#!/bin/sh");
-    fs::set_permissions(site.source("kept/run"), PermissionsExt::from_mode(0o755)).unwrap();
+    tree::set_mode(site.source("kept/run"), 0o755);
     fs::remove_file(site.source("link")).unwrap();
     fs::remove_dir_all(site.source("bin")).unwrap();
     deploy(&site);
@@ -94,7 +94,7 @@ fn a_release_of_which_a_file_is_missing_or_was_changed_is_not_made_again() {
         |site| fs::remove_file(site.object_of("kept/version")).unwrap(),
         |site| {
             let object = site.object_of("kept/version");
-            fs::set_permissions(&object, PermissionsExt::from_mode(0o644)).unwrap();
+            tree::set_mode(&object, 0o644);
             fs::write(&object, "other").unwrap();
         },
     ];

@@ -26,7 +26,7 @@ use crate::support::mount::Mount;
 use crate::support::site::{Site, names, number, text};
 use crate::support::sshd::{is_root, run};
 use crate::support::strace;
-use crate::support::tree::{Tree, assert_same};
+use crate::support::tree::{self, Tree, assert_same};
 
 /// What an application leaves in a release.
 #[derive(Debug, Clone)]
@@ -88,7 +88,7 @@ impl Vandalism {
                 if let Some(path) = picked(at).filter(|path| path.symlink_metadata().unwrap().is_dir()) {
                     if rustix::process::geteuid().is_root() {
                         chown(&path, Some(*owner), Some(*owner)).unwrap();
-                        fs::set_permissions(&path, fs::Permissions::from_mode(*mode)).unwrap();
+                        tree::set_mode(&path, *mode);
                     }
                     let now = std::time::SystemTime::now();
                     fs::File::open(&path).unwrap().set_modified(now).unwrap();
@@ -339,7 +339,7 @@ fn a_release_that_a_process_lives_in_is_not_reused() {
 
 #[test]
 fn what_is_mounted_in_a_release_that_was_given_up_is_not_touched() {
-    if !is_root("what_is_mounted_in_a_release_that_was_given_up_is_not_touched") {
+    if !is_root() {
         return;
     }
     let (site, spare) = with_spare();
@@ -432,7 +432,7 @@ fn what_was_done_to_a_familiar_spare_is_found() {
             fs::remove_file(&path).unwrap();
             fs::write(&path, "x").unwrap();
             fs::File::open(&path).unwrap().set_modified(modified).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
+            tree::set_mode(&path, 0o444);
         }),
         ("files that changed places", |_, spare| {
             fs::rename(spare.join("lib/1/code"), spare.join("held")).unwrap();
@@ -444,13 +444,13 @@ fn what_was_done_to_a_familiar_spare_is_found() {
             symlink(site.path("outside"), spare.join("lib/4")).unwrap();
         }),
         ("a directory's mode", |_, spare| {
-            fs::set_permissions(spare.join("lib/5"), fs::Permissions::from_mode(0o777)).unwrap();
+            tree::set_mode(spare.join("lib/5"), 0o777);
         }),
         ("content changed in place", |_, spare| {
             let path = spare.join("lib/6/code");
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+            tree::set_mode(&path, 0o644);
             fs::write(&path, "changed").unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
+            tree::set_mode(&path, 0o444);
         }),
         ("an object that is gone", |site, spare| {
             let inode = fs::metadata(spare.join("lib/7/code")).unwrap().ino();

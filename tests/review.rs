@@ -1,7 +1,7 @@
 //! Surprises in a release are reported before it is live, once for each kind.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 
 use rustix::fs::{XattrFlags, setxattr};
 use serde_json::Value;
@@ -31,10 +31,6 @@ fn check(site: &Site, flags: &[&str], expected: &[&str]) {
     let is_so = warnings.len() == expected.len()
         && warnings.iter().zip(expected).all(|(warning, begin)| warning.starts_with(begin));
     assert!(is_so, "{warnings:#?} do not begin with {expected:#?}");
-}
-
-fn chmod(site: &Site, path: &str, mode: u32) {
-    fs::set_permissions(site.source(path), fs::Permissions::from_mode(mode)).unwrap();
 }
 
 /// A checkout that tracks `.gitignore`, `index.php` and `tracked.log`, and ignores the latter by its patterns.
@@ -186,14 +182,14 @@ fn what_its_owner_alone_may_read_is_told() {
     site.write("closed/file", "file");
     check(&site, &[], &[]);
     for (path, mode) in [("open/key", 0o600), ("open/file", 0o640), ("closed", 0o700), ("open", 0o750)] {
-        chmod(&site, path, mode);
+        tree::set_mode(site.source(path), mode);
     }
     let others = [
         "1 directory can be entered by its owner alone, and not by a web server of another user: `closed`",
         "1 file can be read by its owner alone, and not by a web server of another user: `open/key`",
     ];
     check(&site, &[], &others);
-    chmod(&site, "", 0o700);
+    tree::set_mode(site.source(""), 0o700);
     let root = "Only its owner may enter the release, as the source has mode 700: a web server that runs as another user cannot read it. ";
     check(&site, &[], &[root, others[0], others[1]]);
 }
@@ -204,7 +200,7 @@ fn bits_of_directories_are_dropped_and_told_and_none_is_open_to_all_without_its_
     for (path, mode) in [("setgid", 0o2775), ("sticky", 0o1755), ("spool", 0o1777), ("group", 0o3775), ("open", 0o777)]
     {
         fs::create_dir(site.source(path)).unwrap();
-        chmod(&site, path, mode);
+        tree::set_mode(site.source(path), mode);
     }
     let expected = [
         "2 directories lose their setgid or sticky bits: `setgid`, `sticky`",
@@ -216,7 +212,7 @@ fn bits_of_directories_are_dropped_and_told_and_none_is_open_to_all_without_its_
     for (path, mode) in [("setgid", 0o775), ("sticky", 0o755), ("spool", 0o755), ("group", 0o755), ("open", 0o777)] {
         assert_eq!(tree::stat(&site.current(path)).mode, mode, "{path}");
     }
-    chmod(&site, "", 0o1777);
+    tree::set_mode(site.source(""), 0o1777);
     let root =
         "3 directories can be written to by their owner alone, as they lose their sticky bits: `.`, `group`, `spool`";
     check(&site, &[], &[expected[0], root]);
@@ -228,13 +224,13 @@ fn capabilities_that_a_file_loses_are_told() {
     let site = Site::new();
     site.write("bin/server", "program");
     site.write("bin/other", "program");
-    chmod(&site, "bin/server", 0o755);
-    chmod(&site, "bin/other", 0o755);
+    tree::set_mode(site.source("bin/server"), 0o755);
+    tree::set_mode(site.source("bin/other"), 0o755);
     // Version 2 of the attribute, with `cap_net_bind_service`.
     let mut value = [0_u8; 20];
     (value[0], value[3], value[5]) = (1, 2, 4);
     if setxattr(site.source("bin/server"), "security.capability", &value, XattrFlags::empty()).is_err() {
-        eprintln!("capabilities_that_a_file_loses_are_told: skipped, as this user may not give capabilities");
+        crate::support::sshd::skipped("this user may not give capabilities");
         return;
     }
     let expected =
@@ -254,7 +250,7 @@ fn a_repository_in_another_form_has_its_commit_told_by_git() {
     let source = site.path("source");
     let made = crate::support::git::command(&source, &["init", "-q", "--ref-format=reftable"]).output().unwrap();
     if !made.status.success() {
-        eprintln!("a_repository_in_another_form_has_its_commit_told_by_git: skipped, as this git knows no reftable");
+        crate::support::sshd::skipped("this git knows no reftable");
         return;
     }
     // The one that the tests run, which may not be the system's.

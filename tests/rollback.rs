@@ -155,16 +155,8 @@ fn a_bad_release_is_gone_back_to_only_if_it_is_named_and_is_good_again_then() {
 
     let shown = site.command(&["rollback", "--reason", "slow"]).output().unwrap();
     assert_eq!(shown.status.code(), Some(0));
-    let listed = listed(&site);
+    let listed = site.shows(&["releases"]);
     assert!(listed.contains(&format!("\n{b} is bad: slow (by tester@")), "{listed}");
-}
-
-/// Returns the list of releases as a person sees it.
-fn listed(site: &Site) -> String {
-    let command = site.command(&["releases"]);
-    let words: Vec<_> = command.get_args().filter(|word| *word != "--json").map(ToOwned::to_owned).collect();
-    let output = Command::new(command.get_program()).args(words).current_dir(site.path("")).output().unwrap();
-    String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]
@@ -365,7 +357,8 @@ fn a_pinned_release_stays_until_it_is_unpinned() {
     assert_eq!(site.release_names(), [a.clone(), c.clone(), d.clone()]);
     assert_eq!(release(&site, &a)["pinned"], pin);
     let line = format!("\n{a} is pinned until 2099-12-31: the year-end report (by tester@");
-    assert!(listed(&site).contains(&line), "{}", listed(&site));
+    let listed = site.shows(&["releases"]);
+    assert!(listed.contains(&line), "{listed}");
     let gone = format!("There is no release {b}");
     site.cutover(&["pin", &b]).failed(1, &[&gone, "Hint: See `cutover releases"]);
 
@@ -395,4 +388,35 @@ fn a_pin_with_a_wrong_day_or_note_is_refused() {
     site.cutover(&["pin", "shop"]).failed(2, &["No release is named"]);
     site.cutover(&["pin", "1", "2"]).failed(2, &["A pin is of one release"]);
     assert_eq!(release(&site, &a)["pinned"], json!(null));
+}
+
+#[test]
+fn a_release_may_be_called_by_a_version_and_the_config_says_which_word_is_a_stage() {
+    let mut site = Site::new();
+    let path = site.target("").display().to_string();
+    site.configure(&format!("[web1]\ndeploy_path = '{path}'\n[v2]\ndeploy_path = '{path}'\n"));
+    for name in ["v1.2", "release-42", "rc1"] {
+        site.write("version", name);
+        site.deploy(&["web1", "--release", name]);
+        assert_eq!(site.live().as_deref(), Some(name));
+    }
+    assert_eq!(site.release_names(), ["rc1", "release-42", "v1.2"]);
+    site.succeed(&["switch", "v1.2", "web1"]);
+    site.succeed(&["switch", "v2", "rc1"]);
+    assert_eq!(site.live().as_deref(), Some("rc1"));
+    site.succeed(&["rollback", "web1", "release-42"]);
+    assert_eq!(site.live().as_deref(), Some("release-42"));
+    site.succeed(&["rollback", "web1", "--to", "v1.2"]);
+    assert_eq!(site.live().as_deref(), Some("v1.2"));
+    assert_eq!(site.succeed(&["pin", "v1.2", "v2"])["release"], "v1.2");
+    assert_eq!(site.succeed(&["diff", "web1", "release-42", "v1.2"])["files_changed"], 1);
+    // A release by the time, among names that are none.
+    site.write("version", "next");
+    assert!(site.deploy(&["web1"])["release"].as_str().unwrap().starts_with("20"));
+    site.refused(&["deploy", "web1", "--release", "v2", "--force"], 2, &["A release cannot be called `v2`"]);
+    site.refused(&["switch", "prodution", "v1.2"], 2, &["There is no stage `prodution`", "`v2` and `web1`"]);
+    site.refused(&["switch", "v1.3", "web1"], 1, &["v1.3"]);
+    for name in ["live", "source", "shop", ".1", "-1"] {
+        assert_eq!(site.cutover(&["deploy", "web1", &format!("--release={name}")]).code, Some(2), "{name}");
+    }
 }

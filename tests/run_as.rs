@@ -1,33 +1,15 @@
 //! `run_as`: people with their own accounts deploy to one path, which belongs to another user, through a real `sudo`.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use crate::support::person::Person;
 use crate::support::real_tree::noise;
 use crate::support::site::{Site, names, text};
 use crate::support::sshd::{Sshd, is_root};
+use crate::support::sudoers::Sudoers;
 use crate::support::tree;
-
-/// A file of rules for `sudo`. Dropping it removes it.
-struct Sudoers(PathBuf);
-
-impl Sudoers {
-    fn write(name: &str, rules: &str) -> Sudoers {
-        // `sudo` ignores names with a dot.
-        let path = PathBuf::from(format!("/etc/sudoers.d/{name}"));
-        fs::write(&path, rules).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o440)).unwrap();
-        Sudoers(path)
-    }
-}
-
-impl Drop for Sudoers {
-    fn drop(&mut self) {
-        fs::remove_file(&self.0).ok();
-    }
-}
 
 /// A site of a user of the server that logs in, at a path in the home of another one.
 fn site_of(sshd: &Sshd, login: &str, owner: &str) -> Site {
@@ -39,16 +21,16 @@ fn site_of(sshd: &Sshd, login: &str, owner: &str) -> Site {
 
 #[test]
 fn two_people_with_their_own_accounts_deploy_to_one_path() {
-    if !is_root("two_people_with_their_own_accounts_deploy_to_one_path") {
+    if !is_root() {
         return;
     }
     let mut sshd = Sshd::start();
     let [anna, bert, owner] = ["/bin/sh", "/bin/bash", "/bin/sh"].map(|shell| sshd.add_user(shell));
     // Nobody else may enter the homes.
     for user in [&anna, &bert] {
-        fs::set_permissions(sshd.home(user), fs::Permissions::from_mode(0o700)).unwrap();
+        tree::set_mode(sshd.home(user), 0o700);
     }
-    fs::set_permissions(sshd.home(&owner), fs::Permissions::from_mode(0o755)).unwrap();
+    tree::set_mode(sshd.home(&owner), 0o755);
     let site = site_of(&sshd, &anna, &owner);
     site.write("file", "one");
     site.write("large", noise(1, 3 << 20));
@@ -83,7 +65,7 @@ fn two_people_with_their_own_accounts_deploy_to_one_path() {
 
 #[test]
 fn a_user_that_sudo_does_not_know_or_does_not_allow_is_named_with_the_way_out() {
-    if !is_root("a_user_that_sudo_does_not_know_or_does_not_allow_is_named_with_the_way_out") {
+    if !is_root() {
         return;
     }
     let mut sshd = Sshd::start();
@@ -105,13 +87,13 @@ fn a_user_that_sudo_does_not_know_or_does_not_allow_is_named_with_the_way_out() 
 
 #[test]
 fn a_path_from_the_login_directory_begins_at_the_home_of_the_user_that_runs_the_agent() {
-    if !is_root("a_path_from_the_login_directory_begins_at_the_home_of_the_user_that_runs_the_agent") {
+    if !is_root() {
         return;
     }
     let mut sshd = Sshd::start();
     let (anna, owner) = (sshd.add_user("/usr/bin/fish"), sshd.add_user("/bin/sh"));
-    fs::set_permissions(sshd.home(&anna), fs::Permissions::from_mode(0o700)).unwrap();
-    fs::set_permissions(sshd.home(&owner), fs::Permissions::from_mode(0o755)).unwrap();
+    tree::set_mode(sshd.home(&anna), 0o700);
+    tree::set_mode(sshd.home(&owner), 0o755);
     let mut site = Site::over_at(&sshd, &anna, &PathBuf::from("site"), sshd.home(&owner).join("site"));
     site.configure(&format!("run_as = '{owner}'\n"));
     let _sudoers = Sudoers::write(&anna, &format!("{anna} ALL=({owner}) NOPASSWD: ALL\n"));
@@ -123,13 +105,13 @@ fn a_path_from_the_login_directory_begins_at_the_home_of_the_user_that_runs_the_
 
 #[test]
 fn a_shell_opens_as_the_user_that_runs_the_agent() {
-    if !is_root("a_shell_opens_as_the_user_that_runs_the_agent") {
+    if !is_root() {
         return;
     }
     let mut sshd = Sshd::start();
     let [anna, owner] = ["/usr/bin/fish", "/usr/sbin/nologin"].map(|shell| sshd.add_user(shell));
     for user in [&anna, &owner] {
-        fs::set_permissions(sshd.home(user), fs::Permissions::from_mode(0o700)).unwrap();
+        tree::set_mode(sshd.home(user), 0o700);
     }
     let site = site_of(&sshd, &anna, &owner);
     let _sudoers = Sudoers::write(&anna, &format!("{anna} ALL=({owner}) NOPASSWD: ALL\n"));

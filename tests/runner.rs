@@ -53,7 +53,7 @@ fn assert_absent(directory: &Path, secret: &str) {
 fn no_switch_begins_if_the_client_went_away_during_an_earlier_hook() {
     let wait = "touch \"$CUTOVER_SHARED_PATH/begun\"; until test -e \"$CUTOVER_SHARED_PATH/go\"; do sleep 0.05; done";
     for phase in ["before_upload", "after_upload"] {
-        let Some(Line { mut site, sshd, user, .. }) = Line::start("no_switch_begins") else { return };
+        let Some(Line { mut site, sshd, user, .. }) = Line::start() else { return };
         let other = Site::over(&sshd, &user);
         site.write("index.html", "one");
         let live = text(&site.deploy(&[])["release"]);

@@ -15,10 +15,6 @@ fn mode(path: impl AsRef<Path>) -> u32 {
     fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
-fn set_mode(path: impl AsRef<Path>, mode: u32) {
-    fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
-}
-
 /// Laravel's skeleton of `storage/`, and a file in it that the web server needs.
 fn laravel() -> Site {
     let mut site = Site::new();
@@ -28,7 +24,7 @@ fn laravel() -> Site {
     }
     site.write("storage/app/public/.htaccess", "deny");
     site.write("storage/run", "#!/bin/sh\n");
-    set_mode(site.source("storage/run"), 0o755);
+    tree::set_mode(site.source("storage/run"), 0o755);
     symlink("app/public", site.source("storage/public")).unwrap();
     site.write("index.php", "index");
     site
@@ -223,7 +219,7 @@ fn a_plugin_that_was_installed_on_the_server_is_carried_over() {
     let plugin = site.current("plugins/new");
     fs::create_dir(&plugin).unwrap();
     fs::write(plugin.join("new.php"), "new").unwrap();
-    set_mode(plugin.join("new.php"), 0o640);
+    tree::set_mode(plugin.join("new.php"), 0o640);
     fs::write(plugin.join("debug.log"), "log").unwrap();
     symlink("new.php", plugin.join("link.php")).unwrap();
     symlink("/etc/passwd", plugin.join("outside")).unwrap();
@@ -332,7 +328,7 @@ fn with_env() -> Site {
     site.configure("shared_files = ['.env']\nshared_dirs = ['uploads']\n");
     site.succeed(&["setup"]);
     site.write_shared(".env", "KEY=old\nSECRET=hunter2\n");
-    set_mode(site.target("shared/.env"), 0o640);
+    tree::set_mode(site.target("shared/.env"), 0o640);
     site.write("version", "1");
     site.deploy(&[]);
     site

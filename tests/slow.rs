@@ -22,17 +22,17 @@ use support::mount::Mount;
 use support::real_tree::noise;
 use support::relay::Relay;
 use support::site::{RunResult, Site, number, text};
-use support::sshd::{Sshd, is_root, run};
+use support::sshd::{Sshd, is_root, run, skipped};
 use support::tree::stat;
 use support::wait;
 
 /// Returns the trees, unless the suite was not asked for.
-fn trees(test: &str) -> Option<Vec<PathBuf>> {
+fn trees() -> Option<Vec<PathBuf>> {
     let trees = std::env::var("CUTOVER_SLOW_TREES").ok();
     if trees.is_none() {
-        eprintln!("{test}: skipped, `tests/slow` runs it");
+        skipped("`tests/slow` runs it");
     }
-    let trees = trees.filter(|_| is_root(test))?;
+    let trees = trees.filter(|_| is_root())?;
     Some(trees.split(':').map(PathBuf::from).collect())
 }
 
@@ -84,7 +84,7 @@ fn shared_files(one: &Path, other: &Path) -> usize {
 
 #[test]
 fn kernel_sources_over_ssh_equal_their_sources() {
-    let Some(trees) = trees("kernel_sources_over_ssh_equal_their_sources") else { return };
+    let Some(trees) = trees() else { return };
     let mut sshd = Sshd::start();
     let user = sshd.add_user("/bin/bash");
     let site = Site::over(&sshd, &user);
@@ -114,8 +114,7 @@ fn kernel_sources_over_ssh_equal_their_sources() {
 
 #[test]
 fn more_equal_files_than_an_inode_has_links_get_a_further_object() {
-    let test = "more_equal_files_than_an_inode_has_links_get_a_further_object";
-    if trees(test).is_none() {
+    if trees().is_none() {
         return;
     }
     let site = Site::new();
@@ -142,11 +141,10 @@ fn more_equal_files_than_an_inode_has_links_get_a_further_object() {
 
 #[test]
 fn a_stopped_agent_is_ended_after_a_minute_and_its_lock_is_taken() {
-    let test = "a_stopped_agent_is_ended_after_a_minute_and_its_lock_is_taken";
-    if trees(test).is_none() {
+    if trees().is_none() {
         return;
     }
-    let Some(line) = Line::start(test) else { return };
+    let Some(line) = Line::start() else { return };
     write_noise(&line.site, 30, MIB);
     let mut deploy = line.start_deploy(10, 1);
     let agent = agent_of(&line.site);
@@ -172,7 +170,7 @@ const CLIENT_SILENT_MAX: Duration = Duration::from_secs(90);
 
 #[test]
 fn a_client_that_is_silent_for_90_seconds_loses_its_lock() {
-    if trees("a_client_that_is_silent_for_90_seconds_loses_its_lock").is_none() {
+    if trees().is_none() {
         return;
     }
     let mut sshd = Sshd::start();
@@ -202,7 +200,7 @@ fn a_client_that_is_silent_for_90_seconds_loses_its_lock() {
 
 #[test]
 fn a_scan_may_take_longer_than_a_client_may_be_silent() {
-    if trees("a_scan_may_take_longer_than_a_client_may_be_silent").is_none() {
+    if trees().is_none() {
         return;
     }
     let mut sshd = Sshd::start();

@@ -252,7 +252,7 @@ fn every_form_of_a_repository_has_commits_to_deploy() {
         let is_known =
             || Command::new("/usr/bin/git").args(["-C", "origin", "status"]).current_dir(site.path("")).output();
         if !made.status.success() || !is_known().unwrap().status.success() {
-            eprintln!("skipped: this git has no `{format}`");
+            crate::support::sshd::skipped(&format!("in part: this git has no `{format}`"));
             continue;
         }
         fs::write(origin.join("file"), format).unwrap();

@@ -1,5 +1,6 @@
 //! Reaching a server: a real `sshd`, real login shells, and each way in which it fails.
 
+mod architectures;
 mod config;
 mod host_keys;
 mod logins;
@@ -16,11 +17,12 @@ use crate::support::mount::Mount;
 use crate::support::program;
 use crate::support::relay::Relay;
 use crate::support::site::{RunResult, Site};
-use crate::support::sshd::{HOST, Sshd, is_root, run};
+use crate::support::sshd::{HOST, Sshd, is_root, run, skipped};
+use crate::support::tree::set_mode;
 
 /// Starts a server with one user, unless the tests do not run as root.
-fn server(test: &str, shell: &str) -> Option<(Sshd, String)> {
-    is_root(test).then(|| {
+fn server(shell: &str) -> Option<(Sshd, String)> {
+    is_root().then(|| {
         let mut sshd = Sshd::start();
         let user = sshd.add_user(shell);
         (sshd, user)
@@ -40,9 +42,7 @@ fn tree(directory: &Path) -> String {
 
 #[test]
 fn the_agent_is_copied_once() {
-    let Some((sshd, user)) = server("the_agent_is_copied_once", "/bin/bash") else {
-        return;
-    };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let path = sshd.home(&user).join("shop");
     let first = sshd.setup(&user, path.to_str().unwrap());
     first.succeeds();
@@ -62,11 +62,10 @@ fn the_agent_is_copied_once() {
 
 #[test]
 fn a_program_that_has_no_agent_of_its_build_beside_it_is_the_agent() {
-    let test = "a_program_that_has_no_agent_of_its_build_beside_it_is_the_agent";
-    let Some((sshd, user)) = server(test, "/bin/bash") else { return };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let site = Site::over(&sshd, &user);
     let (program, beside) = (site.path("cutover"), site.path("cutover-agent"));
-    fs::copy(env!("CARGO_BIN_EXE_cutover"), &program).unwrap();
+    program::copy(Path::new(env!("CARGO_BIN_EXE_cutover")), &program);
     let right = fs::read(env!("CARGO_BIN_EXE_cutover-agent")).unwrap();
     let build = engine::BUILD.as_bytes();
     let at = right.windows(build.len()).position(|window| window == build).unwrap();
@@ -88,9 +87,7 @@ fn a_program_that_has_no_agent_of_its_build_beside_it_is_the_agent() {
 
 #[test]
 fn what_is_told_of_the_agent_is_what_was_sent() {
-    let Some((sshd, user)) = server("what_is_told_of_the_agent_is_what_was_sent", "/bin/bash") else {
-        return;
-    };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let relay = Relay::start(sshd.port());
     let mut site = Site::over(&sshd, &user);
     site.reach_by(&sshd.through(relay.port()));
@@ -104,9 +101,7 @@ fn what_is_told_of_the_agent_is_what_was_sent() {
 
 #[test]
 fn an_altered_agent_is_replaced() {
-    let Some((sshd, user)) = server("an_altered_agent_is_replaced", "/bin/bash") else {
-        return;
-    };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let path = sshd.home(&user).join("shop");
     sshd.setup(&user, path.to_str().unwrap()).succeeds();
     let agent = agents(&path.join(".cutover/bin")).remove(0);
@@ -118,7 +113,7 @@ fn an_altered_agent_is_replaced() {
         // A program that runs cannot be written to; the agent of the run before may be about to end.
         fs::remove_file(&agent).unwrap();
         fs::write(&agent, content).unwrap();
-        fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).unwrap();
+        set_mode(&agent, 0o755);
         run(Command::new("chown").arg(&user).arg(&agent));
         sshd.setup(&user, path.to_str().unwrap()).succeeds();
         assert!(fs::read(&agent).unwrap() == right, "replaced after {} bytes", content.len());
@@ -128,9 +123,7 @@ fn an_altered_agent_is_replaced() {
 /// One that says to be this very program; any other would be replaced.
 #[test]
 fn an_agent_that_speaks_another_protocol_is_named() {
-    let Some((sshd, user)) = server("an_agent_that_speaks_another_protocol_is_named", "/bin/bash") else {
-        return;
-    };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let path = sshd.home(&user).join("shop");
     sshd.setup(&user, path.to_str().unwrap()).succeeds();
     let agent = agents(&path.join(".cutover/bin")).remove(0);
@@ -152,13 +145,13 @@ fn an_agent_that_speaks_another_protocol_is_named() {
 
 #[test]
 fn every_login_shell_and_every_path_will_do() {
-    if !is_root("every_login_shell_and_every_path_will_do") {
+    if !is_root() {
         return;
     }
     let mut sshd = Sshd::start();
     for shell in ["/bin/bash", "/bin/dash", "/usr/bin/fish", "/bin/tcsh"] {
         if !Path::new(shell).exists() {
-            eprintln!("every_login_shell_and_every_path_will_do: skipped {shell}, which is not installed");
+            skipped(&format!("in part: {shell} is not installed"));
             continue;
         }
         let user = sshd.add_user(shell);
@@ -179,8 +172,7 @@ fn every_login_shell_and_every_path_will_do() {
 
 #[test]
 fn paths_in_json_are_absolute_also_where_the_deploy_path_is_not() {
-    let test = "paths_in_json_are_absolute_also_where_the_deploy_path_is_not";
-    let Some((sshd, user)) = server(test, "/bin/bash") else { return };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let mut site = Site::over(&sshd, &user);
     let path = sshd.home(&user).join("sites/shop");
     site.move_on_server(&user, Path::new("sites/./shop"));
@@ -200,9 +192,7 @@ fn paths_in_json_are_absolute_also_where_the_deploy_path_is_not() {
 
 #[test]
 fn what_the_login_prints_is_skipped() {
-    let Some((sshd, user)) = server("what_the_login_prints_is_skipped", "/bin/bash") else {
-        return;
-    };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let noise = "echo Welcome; printf 'no newline'; head -c 20000 /dev/urandom; echo words >&2\n";
     fs::write(sshd.home(&user).join(".bashrc"), noise).unwrap();
     sshd.setup(&user, "shop").succeeds();
@@ -212,13 +202,11 @@ fn what_the_login_prints_is_skipped() {
 
 #[test]
 fn a_dry_run_leaves_nothing_behind() {
-    let Some((sshd, user)) = server("a_dry_run_leaves_nothing_behind", "/bin/bash") else {
-        return;
-    };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let home = sshd.home(&user);
     let temporary = home.join("tmp");
     fs::create_dir(&temporary).unwrap();
-    fs::set_permissions(&temporary, fs::Permissions::from_mode(0o777)).unwrap();
+    set_mode(&temporary, 0o777);
     fs::write(home.join(".bashrc"), format!("export TMPDIR='{}'\n", temporary.display())).unwrap();
     let before = tree(&home);
     sshd.dry_run(&user, "shop").succeeds();
@@ -227,9 +215,7 @@ fn a_dry_run_leaves_nothing_behind() {
 
 #[test]
 fn a_dry_run_goes_past_a_temporary_directory_without_programs() {
-    let Some((sshd, user)) = server("a_dry_run_goes_past_a_temporary_directory_without_programs", "/bin/bash") else {
-        return;
-    };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let home = sshd.home(&user);
     let Some(_mounted) = Mount::noexec(&home.join("noexec")) else {
         return;
@@ -242,9 +228,7 @@ fn a_dry_run_goes_past_a_temporary_directory_without_programs() {
 
 #[test]
 fn a_noexec_deploy_path_is_named_and_agent_path_helps() {
-    let Some((sshd, user)) = server("a_noexec_deploy_path_is_named_and_agent_path_helps", "/bin/bash") else {
-        return;
-    };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let home = sshd.home(&user);
     let Some(_mounted) = Mount::noexec(&home.join("noexec")) else {
         return;
@@ -264,9 +248,7 @@ fn a_noexec_deploy_path_is_named_and_agent_path_helps() {
 
 #[test]
 fn a_directory_that_is_not_ours_is_left_alone() {
-    let Some((sshd, user)) = server("a_directory_that_is_not_ours_is_left_alone", "/bin/bash") else {
-        return;
-    };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let home = sshd.home(&user);
     for (name, inside) in [("files", "index.php"), ("hidden", ".env"), ("late", "zzz")] {
         let path = home.join(name);
@@ -287,14 +269,9 @@ fn a_directory_that_is_not_ours_is_left_alone() {
 
 #[test]
 fn what_keeps_the_agent_from_being_copied_is_named() {
-    let Some((sshd, user)) = server("what_keeps_the_agent_from_being_copied_is_named", "/bin/bash") else {
-        return;
-    };
-    let ours = [
-        "could not be copied to `/usr/shop/.cutover/bin`",
-        "Permission denied",
-        "`sudo mkdir -p /usr && sudo mkdir /usr/shop && sudo chown USER /usr/shop`",
-    ];
+    let Some((sshd, user)) = server("/bin/bash") else { return };
+    let ours =
+        ["could not be copied to `/usr/shop/.cutover/bin`", "Permission denied", "`sudo install -d -o USER /usr/shop`"];
     sshd.setup(&user, "/usr/shop").fails(1, &ours);
     let small = sshd.home(&user).join("small");
     let Some(_mounted) = Mount::tmpfs(&small, "size=64k,mode=755") else {
@@ -307,12 +284,11 @@ fn what_keeps_the_agent_from_being_copied_is_named() {
 
 #[test]
 fn what_another_user_planted_in_his_deploy_path_never_runs() {
-    let test = "what_another_user_planted_in_his_deploy_path_never_runs";
-    let Some((mut sshd, user)) = server(test, "/bin/bash") else { return };
+    let Some((mut sshd, user)) = server("/bin/bash") else { return };
     let planter = sshd.add_user("/bin/bash");
     let proof = sshd.home(&planter).join("proof");
     fs::create_dir(&proof).unwrap();
-    fs::set_permissions(&proof, fs::Permissions::from_mode(0o777)).unwrap();
+    set_mode(&proof, 0o777);
     let mut site = Site::over(&sshd, &user);
     site.write("a", "1");
     // Where agents are, and how they are called.
@@ -348,8 +324,7 @@ fn what_another_user_planted_in_his_deploy_path_never_runs() {
 
 #[test]
 fn a_group_that_may_write_is_named_and_following_the_hint_helps() {
-    let test = "a_group_that_may_write_is_named_and_following_the_hint_helps";
-    let Some((sshd, user)) = server(test, "/bin/bash") else { return };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let mut site = Site::over(&sshd, &user);
     site.write("a", "1");
     let path = sshd.home(&user).join("shared by many");
@@ -389,16 +364,15 @@ fn a_group_that_may_write_is_named_and_following_the_hint_helps() {
 
 #[test]
 fn a_jail_without_proc_and_dev_will_do() {
-    let test = "a_jail_without_proc_and_dev_will_do";
-    if !is_root(test) {
+    if !is_root() {
         return;
     }
     // Every directory above a jail must be root's alone, and `/tmp` is not.
     let Ok(jail) = tempfile::tempdir_in("/run") else {
-        eprintln!("{test}: skipped, nothing can be made in /run");
+        skipped("nothing can be made in /run");
         return;
     };
-    fs::set_permissions(jail.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    set_mode(jail.path(), 0o755);
     let mut mounted = Vec::new();
     for directory in ["bin", "lib", "lib64", "usr"] {
         let from = Path::new("/").join(directory);
@@ -410,7 +384,7 @@ fn a_jail_without_proc_and_dev_will_do() {
     }
     fs::create_dir_all(jail.path().join("srv/site")).unwrap();
     fs::create_dir(jail.path().join("tmp")).unwrap();
-    fs::set_permissions(jail.path().join("tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
+    set_mode(jail.path().join("tmp"), 0o1777);
     let mut sshd = Sshd::start_with(&format!("ChrootDirectory {}", jail.path().display()));
     let user = sshd.add_user("/bin/sh");
     run(Command::new("chown").arg(&user).arg(jail.path().join("srv/site")));
@@ -428,7 +402,7 @@ fn a_jail_without_proc_and_dev_will_do() {
 
 #[test]
 fn a_user_without_a_shell_is_named() {
-    if !is_root("a_user_without_a_shell_is_named") {
+    if !is_root() {
         return;
     }
     let mut sshd = Sshd::start();
@@ -442,22 +416,8 @@ fn a_user_without_a_shell_is_named() {
 }
 
 #[test]
-fn a_foreign_system_is_named() {
-    let Some((sshd, user)) = server("a_foreign_system_is_named", "/bin/bash") else {
-        return;
-    };
-    let home = sshd.home(&user);
-    fs::create_dir(home.join("bin")).unwrap();
-    let uname = home.join("bin/uname");
-    program::write(&uname, "#!/bin/sh\necho Linux armv7l\n");
-    fs::write(home.join(".bashrc"), "PATH=~/bin:$PATH\n").unwrap();
-    sshd.setup(&user, "shop").fails(1, &["The server runs Linux armv7l, and this agent runs on Linux"]);
-    assert!(!home.join("shop").exists());
-}
-
-#[test]
 fn one_session_at_a_time_is_enough() {
-    if !is_root("one_session_at_a_time_is_enough") {
+    if !is_root() {
         return;
     }
     let mut sshd = Sshd::start_with("MaxSessions 1");
@@ -469,7 +429,7 @@ fn one_session_at_a_time_is_enough() {
 
 #[test]
 fn a_port_that_speaks_something_else_is_named() {
-    let Some((sshd, user)) = server("a_port_that_speaks_something_else_is_named", "/bin/bash") else { return };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let check = |says: &'static [u8], waits: bool, words: &[&str]| {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         sshd.configure(&format!("Port {}", listener.local_addr().unwrap().port()));
@@ -503,8 +463,7 @@ fn a_port_that_speaks_something_else_is_named() {
 
 #[test]
 fn a_server_that_closes_the_first_connections_is_tried_again() {
-    let test = "a_server_that_closes_the_first_connections_is_tried_again";
-    let Some((sshd, user)) = server(test, "/bin/bash") else { return };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let config = sshd.through(listener.local_addr().unwrap().port());
     let port = sshd.port();
@@ -529,7 +488,7 @@ fn a_server_that_closes_the_first_connections_is_tried_again() {
 
 #[test]
 fn a_silent_server_is_given_up_after_connect_timeout() {
-    let Some((sshd, user)) = server("a_silent_server_is_given_up_after_connect_timeout", "/bin/bash") else { return };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     // Bytes that the server still says: nothing, some of its greeting, of the exchange of keys, of the login.
     for answered in [0, 10, 1500, 1700] {
         let relay = Relay::start(sshd.port());
@@ -545,7 +504,7 @@ fn a_silent_server_is_given_up_after_connect_timeout() {
 
 #[test]
 fn much_that_a_login_prints_is_skipped() {
-    let Some((sshd, user)) = server("much_that_a_login_prints_is_skipped", "/bin/bash") else { return };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     fs::write(
         sshd.home(&user).join(".bashrc"),
         "head -c 1000000 /dev/zero | tr '\\0' x; head -c 300000 /dev/zero >&2\n",
@@ -575,10 +534,7 @@ fn ssh(sshd: &Sshd, user: &str, command: &str) -> String {
 
 #[test]
 fn what_the_built_in_transport_cannot_do_goes_through_the_systems_ssh() {
-    let Some((sshd, user)) = server("what_the_built_in_transport_cannot_do_goes_through_the_systems_ssh", "/bin/bash")
-    else {
-        return;
-    };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let used = sshd.client("proxy-used");
     // A proxy of bash, so that no further program is needed.
     let proxy = format!(
@@ -599,9 +555,7 @@ fn what_the_built_in_transport_cannot_do_goes_through_the_systems_ssh() {
 
 #[test]
 fn both_transports_do_the_same() {
-    let Some((sshd, user)) = server("both_transports_do_the_same", "/bin/bash") else {
-        return;
-    };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let target = format!("{user}@{HOST}:shop");
     for transport in ["openssh", "ssh2", "openssh"] {
         sshd.cutover(&["setup", "--target", &target, "--transport", transport]).succeeds();
@@ -617,10 +571,8 @@ fn both_transports_do_the_same() {
 
 #[test]
 fn a_server_that_is_not_there_is_named() {
-    let Some((sshd, user)) = server("a_server_that_is_not_there_is_named", "/bin/bash") else {
-        return;
-    };
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let Some((sshd, user)) = server("/bin/bash") else { return };
+    let free = crate::support::free_port();
     sshd.configure(&format!("Port {free}"));
     sshd.setup(&user, "shop").fails(3, &["Could not connect to `shop` (`127.0.0.1` port ", "Connection refused"]);
     sshd.configure(&format!("HostName name.invalid\nPort {}", sshd.port()));

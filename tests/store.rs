@@ -3,7 +3,6 @@
 mod damage;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -15,7 +14,7 @@ use crate::support::php::Php;
 use crate::support::real_tree::noise;
 use crate::support::site::{Site, names, number, text};
 use crate::support::sshd::{Sshd, is_root};
-use crate::support::tree::{Stat, assert_no_path_deceives, assert_same, stat};
+use crate::support::tree::{self, Stat, assert_no_path_deceives, assert_same, stat};
 
 /// Returns the directories of all releases that stand.
 fn releases(site: &Site) -> Vec<PathBuf> {
@@ -119,7 +118,7 @@ fn a_web_server_as_the_readme_sets_it_up_serves_a_release_as_soon_as_it_is_live(
     };
     write(1);
     site.deploy(&[]);
-    let nginx = Nginx::start(&site.path("nginx"), |port| php.server_of_the_readme(&site, port));
+    let nginx = Nginx::start(&site.path("nginx"), |port| php.server_block(&site, port));
     for version in 1..4 {
         // What was compiled and where links led is remembered from the second request on.
         for _ in 0..3 {
@@ -179,7 +178,7 @@ fn a_content_at_two_modes_is_two_objects() {
     site.write("program", "content");
     site.write("private", "content");
     for (path, mode) in [("data", 0o644), ("program", 0o755), ("private", 0o600)] {
-        fs::set_permissions(site.source(path), fs::Permissions::from_mode(mode)).unwrap();
+        tree::set_mode(site.source(path), mode);
     }
     site.deploy_and_compare(&[]);
     let suffix = |path: &str| {
@@ -193,7 +192,7 @@ fn a_content_at_two_modes_is_two_objects() {
 /// An agent that is not root may not open what it has given such a mode.
 #[test]
 fn a_mode_that_forbids_its_owner_to_read_is_made_of_what_is_there() {
-    if !is_root("a_mode_that_forbids_its_owner_to_read_is_made_of_what_is_there") {
+    if !is_root() {
         return;
     }
     let mut sshd = Sshd::start();
@@ -201,7 +200,7 @@ fn a_mode_that_forbids_its_owner_to_read_is_made_of_what_is_there() {
     let site = Site::over(&sshd, &user);
     site.write("file", noise(1, 100_000));
     site.deploy_and_compare(&[]);
-    fs::set_permissions(site.source("file"), fs::Permissions::from_mode(0o044)).unwrap();
+    tree::set_mode(site.source("file"), 0o044);
     let sent = number(&site.deploy(&[])["sent_bytes"]);
     assert_same(&site.path("source"), &site.current(""));
     assert!(sent < 10_000, "{sent} bytes were sent");

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
 use std::process::Child;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -10,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::process;
 use crate::support::site::{RunResult, Site, text};
+use crate::support::tree;
 use crate::support::wait;
 
 /// Makes a site with the release 1, whose next deploys have a config.
@@ -278,7 +278,7 @@ fn a_way_back_runs_all_hooks_also_behind_one_that_cannot_work_there() {
 fn an_edit_of_the_release_that_is_gone_back_to_is_named_and_stops_nothing() {
     let edit = |site: &Site| {
         let file = site.release("1").join("index.html");
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        tree::set_mode(&file, 0o644);
         fs::write(&file, "edited in place").unwrap();
     };
     let site = site_with(&hook("break", "after_switch", "exit 1", ""));

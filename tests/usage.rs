@@ -3,11 +3,13 @@
 //! No test here reaches the engine: each mistake is found before any connection.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+use std::os::unix::fs::{lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
+
+use crate::support::tree;
 
 /// A working directory with nothing of the user's around it.
 struct Place {
@@ -74,10 +76,6 @@ fn place_with_a_program() -> (Place, PathBuf) {
     (place, proof)
 }
 
-fn set_mode(path: &Path, mode: u32) {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-}
-
 /// Checks that a command line is refused as wrong usage, with this on stderr and nothing on stdout.
 fn check(place: &Place, line: &str, stderr: &str) {
     let expected = RunResult { code: Some(2), stdout: String::new(), stderr: stderr.to_owned() };
@@ -90,13 +88,13 @@ fn a_misspelt_key_is_refused_with_its_line_and_the_right_name() {
     check(
         &place,
         "releases",
-        "Error: `[DIR]/cutover.toml` line 2: there is no key `keep_release`\n\
+        "Error [config]: `[DIR]/cutover.toml` line 2: there is no key `keep_release`\n\
          Hint: Did you mean `keep_releases`?\n",
     );
     check(
         &place,
         "deploy",
-        "Error: `[DIR]/cutover.toml` line 2: there is no key `keep_release`\n\
+        "Error [config]: `[DIR]/cutover.toml` line 2: there is no key `keep_release`\n\
          Hint: Did you mean `keep_releases`?\n\
          Nothing was switched.\n",
     );
@@ -107,12 +105,12 @@ fn a_value_of_the_wrong_type_is_refused() {
     check(
         &Place::with("[shop]\ndeploy_path = '/srv/shop'\nkeep_releases = 'three'\n"),
         "status",
-        "Error: `[DIR]/cutover.toml` line 3: `keep_releases` must be a whole number of at least 1\n",
+        "Error [config]: `[DIR]/cutover.toml` line 3: `keep_releases` must be a whole number of at least 1\n",
     );
     check(
         &Place::with("deploy_path = /srv/shop\n"),
         "status",
-        "Error: `[DIR]/cutover.toml` line 1: string values must be quoted, expected literal string\n",
+        "Error [config]: `[DIR]/cutover.toml` line 1: string values must be quoted, expected literal string\n",
     );
 }
 
@@ -124,17 +122,17 @@ fn a_shared_path_that_leads_out_or_into_another_is_refused() {
     };
     shared(
         "'/var/log'",
-        "Error: `[DIR]/cutover.toml` line 2: `/var/log` cannot be a shared path: it is absolute\n\
+        "Error [config]: `[DIR]/cutover.toml` line 2: `/var/log` cannot be a shared path: it is absolute\n\
          Hint: Write it as it stands in a release, such as `storage/app`\n",
     );
     shared(
         "'../log'",
-        "Error: `[DIR]/cutover.toml` line 2: `../log` cannot be a shared path: it holds `.` or `..`\n\
+        "Error [config]: `[DIR]/cutover.toml` line 2: `../log` cannot be a shared path: it holds `.` or `..`\n\
          Hint: Write it as it stands in a release, such as `storage/app`\n",
     );
     shared(
         "'storage', 'storage/app'",
-        "Error: `[DIR]/cutover.toml` line 2: the shared path `storage/app` lies within `storage` (line 2)\n\
+        "Error [config]: `[DIR]/cutover.toml` line 2: the shared path `storage/app` lies within `storage` (line 2)\n\
          Hint: Name the outer one only: all that is in it is shared with it\n",
     );
 }
@@ -144,19 +142,19 @@ fn without_a_target_the_ways_to_name_one_are_shown() {
     check(
         &Place::new(),
         "status",
-        "Error: There is no target: no `--target`, and no `cutover.toml` here or above\n\
+        "Error [no-target]: There is no target: no `--target`, and no `cutover.toml` here or above\n\
          Hint: Name one with `--target DEST`, such as `--target /srv/site` or `--target deploy@web1:/srv/site`\n",
     );
     check(
         &Place::with("[shop]\ndeploy_path = '/srv/shop'\n[blog]\ndeploy_path = '/srv/blog'\n"),
         "status",
-        "Error: No stage is named, and `[DIR]/cutover.toml` has several\n\
+        "Error [stage]: No stage is named, and `[DIR]/cutover.toml` has several\n\
          Hint: Its stages are `blog` and `shop`\n",
     );
     check(
         &Place::new(),
         "status --config nowhere.toml",
-        "Error: Could not read `[DIR]/nowhere.toml`\n\
+        "Error [config]: Could not read `[DIR]/nowhere.toml`\n\
          Caused by: No such file or directory (os error 2)\n",
     );
 }
@@ -166,7 +164,7 @@ fn an_unknown_stage_is_refused_with_those_that_there_are() {
     check(
         &Place::with("[shop]\ndeploy_path = '/srv/shop'\n"),
         "status shpo",
-        "Error: There is no stage `shpo` in `[DIR]/cutover.toml`\n\
+        "Error [stage]: There is no stage `shpo` in `[DIR]/cutover.toml`\n\
          Hint: Its stage is `shop`\n",
     );
 }
@@ -177,7 +175,7 @@ fn a_config_is_found_in_a_directory_above() {
     let below = place.path().join("a/b");
     fs::create_dir_all(&below).unwrap();
     let ran = place.run_in(&below, "status");
-    assert!(ran.stderr.starts_with("Error: `[DIR]/cutover.toml` line 1: "), "{ran:?}");
+    assert!(ran.stderr.starts_with("Error [config]: `[DIR]/cutover.toml` line 1: "), "{ran:?}");
 }
 
 #[test]
@@ -286,14 +284,14 @@ fn with_json_a_failure_is_an_object_too() {
     assert_eq!(ran.code, Some(2));
     assert_eq!(
         ran.stdout,
-        "{\"error\":{\"causes\":[],\"hint\":\"See `cutover releases`\",\"kind\":\"usage\",\"message\":\"A rollback \
+        "{\"error\":{\"causes\":[],\"hint\":\"See `cutover releases`\",\"id\":\"usage\",\"kind\":\"usage\",\"message\":\"A rollback \
          goes to one release\"},\"live\":{\"release\":null,\"state\":\"unchanged\"}}\n"
     );
     let ran = place.run("status --jsn --json");
     assert_eq!(ran.code, Some(2));
     assert_eq!(
         ran.stdout,
-        "{\"error\":{\"causes\":[],\"hint\":null,\"kind\":\"usage\",\"message\":\"unexpected argument '--jsn' found\"}}\n"
+        "{\"error\":{\"causes\":[],\"hint\":null,\"id\":\"usage\",\"kind\":\"usage\",\"message\":\"unexpected argument '--jsn' found\"}}\n"
     );
 }
 
@@ -320,24 +318,32 @@ Deploys large trees to Linux servers over SSH
 Usage: cutover [OPTIONS] <VERB>
 
 Verbs:
-  setup     Create the deploy path's directories
-  deploy    Make a release of the source and switch to it
-  releases  List the releases on the server
-  status    Show the live release and the state of the server
-  switch    Make a ready or an earlier release live
-  rollback  Switch back to an earlier release
-  pin       Keep a release, whatever retention says
-  unpin     Let retention remove a pinned release again
-  cleanup   Remove old releases, beyond `keep_releases`, and what no release needs
-  lock      Keep deploys out, or see who is at work
-  unlock    Let deploys in again, whoever keeps them out
-  diff      Show what a deploy would change, or the differences between two releases
-  ssh       Open a shell on the server, in the live release
-  log       List the runs on the server, or show what one of them did
-  exec      Run a command on the server, in the live release
-  shared    List, push, pull and edit files in `shared/`
-  hooks     List the hooks and checks of a stage, or run a hook
-  help      Print this message or the help of the given subcommand(s)
+  init         Write a `cutover.toml` for the application in this directory
+  setup        Create the deploy path's directories
+  adopt        Turn an existing site into the first release of a deploy path
+  deploy       Make a release of the source and switch to it
+  releases     List the releases on the server
+  status       Show the live release and the state of the server
+  du           Show the space that each release and each part of the deploy path takes
+  doctor       Find what would make a deploy fail or go wrong, and how to mend it
+  switch       Make a ready or an earlier release live
+  rollback     Switch back to an earlier release
+  pin          Keep a release, whatever retention says
+  unpin        Let retention remove a pinned release again
+  cleanup      Remove old releases, beyond `keep_releases`, and what no release needs
+  lock         Keep deploys out, or see who is at work
+  unlock       Let deploys in again, whoever keeps them out
+  diff         Show what a deploy would change, or the differences between two releases
+  ssh          Open a shell on the server, in the live release
+  log          List the runs on the server, or show what one of them did
+  exec         Run a command on the server, in the live release
+  shared       List, push, pull and edit files in `shared/`
+  hooks        List the hooks and checks of a stage, or run a hook
+  web          Print the configuration of a web server
+  config       Show the settings of a stage, or the schema of `cutover.toml`
+  explain      Explain an error or a finding: what it means, and what to do
+  completions  Print a script that completes verbs and flags in bash, zsh or fish
+  help         Print this message or the help of the given subcommand(s)
 
 Options:
   -h, --help     Print help (see more with '--help')
@@ -375,7 +381,11 @@ fn a_config_that_was_found_and_that_others_could_change_runs_nothing() {
         for line in ["status", "deploy --dry-run", "releases shop", "status --target shop:/srv/shop"] {
             let ran = place.run(line);
             assert_eq!(ran.code, Some(2), "{}", ran.stderr);
-            assert!(ran.stderr.starts_with(&format!("Error: {words}, {MAY}\nHint: ")), "{}", ran.stderr);
+            assert!(
+                ran.stderr.starts_with(&format!("Error [config-not-private]: {words}, {MAY}\nHint: ")),
+                "{}",
+                ran.stderr
+            );
             assert!(ran.stderr.lines().nth(1).unwrap().ends_with(NAME), "{}", ran.stderr);
             assert!(!proof.exists(), "{words}");
         }
@@ -386,8 +396,8 @@ fn a_config_that_was_found_and_that_others_could_change_runs_nothing() {
         place.run("status --config cutover.toml");
         assert!(proof.exists());
     };
-    refused(&|path| set_mode(&path.join("cutover.toml"), 0o646), "Everyone may write to `[DIR]/cutover.toml`");
-    refused(&|path| set_mode(path, 0o777), "Everyone may write to `[DIR]`");
+    refused(&|path| tree::set_mode(path.join("cutover.toml"), 0o646), "Everyone may write to `[DIR]/cutover.toml`");
+    refused(&|path| tree::set_mode(path, 0o777), "Everyone may write to `[DIR]`");
     if rustix::process::geteuid().is_root() {
         let give = |path: &Path| lchown(path, Some(54_321), Some(54_321)).unwrap();
         refused(&|path| give(&path.join("cutover.toml")), "`[DIR]/cutover.toml` belongs to `54321`");
@@ -404,7 +414,7 @@ fn a_config_that_was_found_and_that_others_could_change_runs_nothing() {
 #[test]
 fn a_config_among_the_files_of_others_is_used_where_only_its_owner_can_change_it() {
     let (place, proof) = place_with_a_program();
-    set_mode(place.path(), 0o1777);
+    tree::set_mode(place.path(), 0o1777);
     // It is used, and names what came with it.
     let ran = place.run("status");
     assert!(ran.stderr.contains("`[DIR]/ssh_config` comes with the source, and can name programs"), "{}", ran.stderr);
@@ -428,10 +438,10 @@ fn an_ssh_config_that_comes_with_a_checkout_runs_nothing() {
 #[test]
 fn an_ssh_config_that_a_config_names_and_others_could_change_runs_nothing() {
     let (place, proof) = place_with_a_program();
-    set_mode(&place.path().join("ssh_config"), 0o666);
+    tree::set_mode(place.path().join("ssh_config"), 0o666);
     let ran = place.run("status");
     assert_eq!(ran.code, Some(2));
-    let words = "Error: Everyone may write to `[DIR]/ssh_config`, and `[DIR]/ssh_config` can name programs that run as you\n\
+    let words = "Error [config-not-private]: Everyone may write to `[DIR]/ssh_config`, and `[DIR]/ssh_config` can name programs that run as you\n\
         Hint: Take that right away, `chmod go-w [DIR]/ssh_config`; or, if you trust them, name it: `--ssh-config [DIR]/ssh_config`\n";
     assert_eq!(ran.stderr, words);
     assert!(!proof.exists());
@@ -463,5 +473,21 @@ fn a_word_that_is_refused_cannot_move_the_cursor_or_forge_a_line() {
         assert_eq!(output.status.code(), Some(2), "{words:?}: {said}");
         let moves = |character: char| character.is_control() && character != '\n' || character == '\u{202e}';
         assert!(!said.contains(moves) && !said.lines().any(|line| line.starts_with("Release")), "{words:?}: {said:?}");
+    }
+}
+
+#[test]
+fn a_script_refuses_an_argument_that_it_does_not_know_and_does_nothing() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let check = |script: &str, arguments: &[&str], usage: &str| {
+        let ran = Command::new(root.join(script)).args(arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert_eq!((ran.status.code(), &*said), (Some(2), usage), "{script} {arguments:?}");
+    };
+    for arguments in [&["--owm"][..], &["--own", "--all"], &[""]] {
+        check("cli/package/build", arguments, "Usage: cli/package/build [--own]\n");
+    }
+    for arguments in [&["--no-buidl"][..], &["--no-build", "--fast"]] {
+        check("tests/packages", arguments, "Usage: tests/packages [--no-build]\n");
     }
 }

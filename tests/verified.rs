@@ -2,14 +2,13 @@
 //! boot.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::real_tree::noise;
 use crate::support::site::{Site, number};
 use crate::support::sshd::{Sshd, is_root, run};
-use crate::support::tree::{Tree, assert_same};
+use crate::support::tree::{self, Tree, assert_same};
 
 const MIB: usize = 1 << 20;
 
@@ -156,7 +155,7 @@ fn what_an_earlier_boot_left_in_staging_is_hashed_before_it_is_used() {
 /// A file that had its mode before all of it was on the disk, and an agent that has no more rights than others.
 #[test]
 fn a_beginning_that_a_power_cut_left_read_only_is_gone_on_with() {
-    if !is_root("a_beginning_that_a_power_cut_left_read_only_is_gone_on_with") {
+    if !is_root() {
         return;
     }
     let mut sshd = Sshd::start();
@@ -170,7 +169,7 @@ fn a_beginning_that_a_power_cut_left_read_only_is_gone_on_with() {
         fs::remove_dir_all(site.target("")).unwrap();
         site.succeed(&["setup"]);
         let left = leave(&site, &object, Left::Beginning.of(content));
-        fs::set_permissions(left, fs::Permissions::from_mode(0o444)).unwrap();
+        tree::set_mode(left, 0o444);
         run(Command::new("chown").arg("-R").arg(&user).arg(site.target(".cutover/staging")));
         let sent = number(&site.deploy(&["--lanes", lanes])["sent_bytes"]) as usize;
         assert_same(&site.path("source"), &site.current(""));
@@ -189,13 +188,13 @@ fn a_beginning_that_a_copy_took_the_place_of_is_not_gone_on_with() {
     let mut altered = content.clone();
     altered[1000] ^= 1;
     let modified = fs::metadata(&object).unwrap().modified().unwrap();
-    fs::set_permissions(&object, fs::Permissions::from_mode(0o644)).unwrap();
+    tree::set_mode(&object, 0o644);
     fs::write(&object, altered).unwrap();
     fs::File::options().write(true).open(&object).unwrap().set_modified(modified).unwrap();
-    fs::set_permissions(&object, fs::Permissions::from_mode(0o444)).unwrap();
+    tree::set_mode(&object, 0o444);
     let wanted = object.to_str().unwrap().replace("-444", "-555");
     leave(&site, Path::new(&wanted), Left::Beginning.of(content));
-    fs::set_permissions(site.source("file"), fs::Permissions::from_mode(0o755)).unwrap();
+    tree::set_mode(site.source("file"), 0o755);
     // With so much to send, the client hears what is there before it begins.
     site.write("other", noise(2, 2 * MIB));
     let sent = number(&site.deploy(&[])["sent_bytes"]) as usize;

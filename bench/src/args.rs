@@ -9,7 +9,7 @@ use crate::scenario::Scenario;
 
 /// Measures Cutover against rsync on real trees, over a real sshd.
 #[derive(Debug, Parser)]
-#[command(name = "bench", version)]
+#[command(name = "cutover-bench", version)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Verb,

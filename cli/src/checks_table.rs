@@ -9,24 +9,32 @@ use engine::hook::{Command, Shell};
 use crate::entry::Entry;
 use crate::key_list::keys;
 use crate::mistake::{Line, Located, Mistake};
+use crate::shape::{Shape, Table, words};
 use crate::url;
+
+const FROM: [(&str, CheckFrom); 2] = [("client", CheckFrom::Client), ("server", CheckFrom::Server)];
+const FROM_WORDS: [&str; 2] = words(&FROM);
+
+/// The shape of a check.
+pub(crate) const CHECKS: Table =
+    Table { section: "### Checks\n", keys: CheckKeys::SHAPES, required: &["name"], either: &["url", "run"] };
 
 keys! {
     CheckKeys =>
-    name: String = Entry::title,
-    url: String = Entry::url,
-    run: String = Entry::command,
-    from: CheckFrom = |entry| entry.one_of(&[("client", CheckFrom::Client), ("server", CheckFrom::Server)]),
-    status: u16 = Entry::status,
-    body: String = Entry::body,
-    header: (String, String) = Entry::answer_header,
-    headers: BTreeMap<String, String> = Entry::request_headers,
-    retries: u32 = Entry::tries,
-    interval: Duration = Entry::duration,
-    timeout: Duration = Entry::time_limit,
-    shell: Shell = Entry::shell,
-    cwd: String = Entry::working_directory,
-    env: BTreeMap<String, String> = Entry::variables,
+    name: String = Entry::title => Shape::Text,
+    url: String = Entry::url => Shape::Text,
+    run: String = Entry::command => Shape::Command,
+    from: CheckFrom = |entry| entry.one_of(&FROM) => Shape::OneOf(&FROM_WORDS),
+    status: u16 = Entry::status => Shape::Number(100, 599),
+    body: String = Entry::body => Shape::Text,
+    header: (String, String) = Entry::answer_header => Shape::Text,
+    headers: BTreeMap<String, String> = Entry::request_headers => Shape::Map,
+    retries: u32 = Entry::tries => Shape::Number(0, 10_000),
+    interval: Duration = Entry::duration => Shape::Duration,
+    timeout: Duration = Entry::time_limit => Shape::Duration,
+    shell: Shell = Entry::shell => Shape::Text,
+    cwd: String = Entry::working_directory => Shape::Path,
+    env: BTreeMap<String, String> = Entry::variables => Shape::Map,
 }
 
 /// The pause between two tries: a service that restarts is often back within seconds.

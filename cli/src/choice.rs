@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::Path;
 
+use engine::error::ErrorId;
 use engine::target::{Destination, SshDestination};
 
 use crate::config::{Config, Section};
@@ -14,7 +15,7 @@ use crate::destination;
 use crate::environment::{Environment, absolute_from};
 use crate::failure::Failure;
 use crate::keys::{Keys, TABLES};
-use crate::mistake::{Line, Mistake, list};
+use crate::mistake::{Line, Located, Mistake, list};
 use crate::place::Place;
 use crate::uses::Uses;
 
@@ -58,14 +59,7 @@ impl<'a> Choice<'a> {
         set: &'a Section,
     ) -> Result<Choice<'a>, Failure> {
         let target = place.target.as_deref();
-        let table = match (config, &place.stage) {
-            (None, Some(stage)) => return Err(no_config(stage)),
-            (None, None) if target.is_none() && set.keys.deploy_path.is_none() => return Err(no_target()),
-            (None, None) => Table { config: None, stage: None, set },
-            (Some(config), Some(stage)) => Table::of_stage(config, stage, set)?,
-            (Some(config), None) if target.is_some() => Table { config: Some(config), stage: None, set },
-            (Some(config), None) => Table::the_only_one(config, set)?,
-        };
+        let table = Table::of_place(place, config, set)?;
         table.check_variables(uses)?;
         let (stage, keys, secrets) = (table.stage.map(|(name, _)| name), table.keys(), table.secrets());
         Ok(match target {
@@ -88,38 +82,87 @@ impl<'a> Choice<'a> {
     }
 }
 
+/// The settings of a place as they are written, by their source.
+pub(crate) struct Layers<'a> {
+    /// The name of the stage, if there is one.
+    pub(crate) stage: Option<&'a str>,
+    /// The sections: an earlier one replaces keys of a later one.
+    pub(crate) sections: Vec<(Layer, &'a Section)>,
+}
+
+/// The source of settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layer {
+    /// The command line.
+    Flags,
+    /// The stage.
+    Stage,
+    /// The top of the config.
+    Top,
+}
+
+/// Returns the settings of a place as they are written.
+pub(crate) fn layers<'a>(
+    place: &'a Place,
+    config: Option<&'a Config>,
+    set: &'a Section,
+) -> Result<Layers<'a>, Failure> {
+    let table = Table::of_place(place, config, set)?;
+    let stage = table.stage.map(|(_, section)| (Layer::Stage, section));
+    let top = table.config.map(|config| (Layer::Top, &config.defaults));
+    let sections = [Some((Layer::Flags, set)), stage, top].into_iter().flatten().collect();
+    Ok(Layers { stage: table.stage.map(|(name, _)| name), sections })
+}
+
 fn no_target() -> Failure {
     Failure::usage("There is no target: no `--target`, and no `cutover.toml` here or above")
+        .with_id(ErrorId::NoTarget)
         .hint("Name one with `--target DEST`, such as `--target /srv/site` or `--target deploy@web1:/srv/site`")
 }
 
 fn no_config(stage: &str) -> Failure {
     Failure::usage(format!("There is no stage `{stage}`: there is no `cutover.toml` here or above"))
+        .with_id(ErrorId::Stage)
         .hint("Name the config with `--config FILE`, or the target alone with `--target DEST`")
 }
 
 impl<'a> Table<'a> {
+    /// Chooses the table for a place.
+    fn of_place(place: &'a Place, config: Option<&'a Config>, set: &'a Section) -> Result<Table<'a>, Failure> {
+        let has_target = place.target.is_some();
+        match (config, &place.stage) {
+            (None, Some(stage)) => Err(no_config(stage)),
+            (None, None) if !has_target && set.keys.deploy_path.is_none() => Err(no_target()),
+            (None, None) => Ok(Table { config: None, stage: None, set }),
+            (Some(config), Some(stage)) => Table::of_stage(config, stage, set),
+            (Some(config), None) if has_target => Ok(Table { config: Some(config), stage: None, set }),
+            (Some(config), None) => Table::the_only_one(config, set),
+        }
+    }
+
     fn of_stage(config: &'a Config, stage: &str, set: &'a Section) -> Result<Table<'a>, Failure> {
         let Some((name, section)) = config.stages.get_key_value(stage) else {
             let message = format!("There is no stage `{stage}` in `{}`", config.file.display());
-            return Err(Failure::usage(message).hint(stages_hint(config)));
+            return Err(Failure::usage(message).with_id(ErrorId::Stage).hint(stages_hint(config)));
         };
         Ok(Table { config: Some(config), stage: Some((name, section)), set })
     }
 
     fn the_only_one(config: &'a Config, set: &'a Section) -> Result<Table<'a>, Failure> {
         let mut stages = config.stages.keys();
-        let has_path = config.defaults.keys.deploy_path.is_some() || set.keys.deploy_path.is_some();
+        let names_path = |section: &Section| section.keys.deploy_path.is_some() || section.keys.current_path.is_some();
+        let has_path = names_path(&config.defaults) || names_path(set);
         match (stages.next(), stages.next()) {
             (Some(stage), None) => Table::of_stage(config, stage, set),
             (None, _) if has_path || config.defaults.notes.is_unusable("deploy_path") => {
                 Ok(Table { config: Some(config), stage: None, set })
             }
             (None, _) => Err(Failure::usage(format!("`{}` names no target", config.file.display()))
+                .with_id(ErrorId::NoTarget)
                 .hint("Set `deploy_path` in it, or name a target with `--target DEST`")),
             (Some(_), Some(_)) => {
                 let message = format!("No stage is named, and `{}` has several", config.file.display());
-                Err(Failure::usage(message).hint(stages_hint(config)))
+                Err(Failure::usage(message).with_id(ErrorId::Stage).hint(stages_hint(config)))
             }
         }
     }
@@ -160,7 +203,11 @@ impl<'a> Table<'a> {
 
     /// Returns the destination in the table's keys.
     fn destination(self, keys: &Keys, environment: &Environment) -> Result<Destination, Failure> {
-        let path = keys.deploy_path.as_ref().ok_or_else(|| self.no_deploy_path())?;
+        let path = &match (&keys.deploy_path, &keys.current_path) {
+            (Some(path), _) => path.clone(),
+            (None, Some(current)) => beside(current).ok_or_else(|| self.no_deploy_path())?,
+            (None, None) => return Err(self.no_deploy_path()),
+        };
         let at_path = |reason: String| self.failure(Mistake::new(path.line, format!("`deploy_path` {reason}")));
         let Some(host) = &keys.host else {
             self.check_hostless()?;
@@ -207,6 +254,12 @@ impl<'a> Table<'a> {
         }
         Ok(())
     }
+}
+
+/// Returns the deploy path beside the link to the live release: `.NAME.cutover`.
+fn beside(current: &Located<String>) -> Option<Located<String>> {
+    let path = destination::beside(Path::new(&current.value))?;
+    Some(Located { value: path.to_str()?.to_owned(), line: current.line })
 }
 
 fn stages_hint(config: &Config) -> String {

@@ -1,10 +1,12 @@
-//! The colours of the output.
+//! The colours of the output, and the width of its terminal.
 //!
 //! The output has the same meaning without colour: a colour repeats a word or a sign.
 
 use std::fmt;
+use std::os::fd::AsFd;
 
 use clap::ValueEnum;
+use rustix::termios::tcgetwinsize;
 
 use crate::environment::Environment;
 
@@ -20,10 +22,12 @@ pub(crate) enum ColorChoice {
     Never,
 }
 
-/// Colours for one stream.
+/// Colours for one stream, and its width.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Palette {
     enabled: bool,
+    /// The columns of the terminal. None: the stream is none, so a line is as long as it is.
+    columns: Option<usize>,
 }
 
 impl Palette {
@@ -35,7 +39,17 @@ impl Palette {
             ColorChoice::Never => false,
             ColorChoice::Auto => environment.color.unwrap_or(is_terminal && !environment.dumb_terminal),
         };
-        Palette { enabled }
+        Palette { enabled, columns: None }
+    }
+
+    /// Sets the columns of the terminal.
+    pub(crate) fn of_width(self, columns: Option<usize>) -> Palette {
+        Palette { columns, ..self }
+    }
+
+    /// Returns the columns of the terminal.
+    pub(crate) fn columns(self) -> Option<usize> {
+        self.columns
     }
 
     /// An error.
@@ -76,13 +90,19 @@ impl Palette {
     /// No colours.
     #[cfg(test)]
     pub(crate) fn plain() -> Palette {
-        Palette { enabled: false }
+        Palette { enabled: false, columns: None }
     }
 
     fn paint<T: fmt::Display>(self, code: &'static str, text: T) -> Painted<T> {
         let code = self.enabled.then_some(code);
         Painted { code, text }
     }
+}
+
+/// Returns the columns of the terminal that a stream is. None: it is no terminal, or one that does not know.
+pub(crate) fn columns(stream: impl AsFd) -> Option<usize> {
+    let size = tcgetwinsize(stream).ok()?;
+    (size.ws_col > 0).then(|| size.ws_col.into())
 }
 
 /// A text in its colour.

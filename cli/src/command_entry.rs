@@ -7,7 +7,7 @@ use engine::hook::Shell;
 
 use crate::duration;
 use crate::entry::Entry;
-use crate::mistake::{Mistake, nearest};
+use crate::mistake::Mistake;
 use crate::variables::{Grammar, is_name};
 
 /// The start of the names of variables that Cutover gives to a command.
@@ -97,21 +97,5 @@ impl Entry<'_> {
         const WHAT: &str = "a whole number from 0 to 10000";
         let number = self.integer(WHAT)?.and_then(|number| u32::try_from(number).ok());
         number.filter(|&number| number <= 10_000).ok_or_else(|| self.expected(WHAT))
-    }
-
-    /// Reads one of several words.
-    pub(crate) fn one_of<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, Mistake> {
-        let quoted: Vec<String> = words.iter().map(|(word, _)| format!("`\"{word}\"`")).collect();
-        let (last, others) = quoted.split_last().map_or(("", &[][..]), |(last, others)| (last, others));
-        let what = format!("{} or {last}", others.join(", "));
-        let found = self.string(&what)?;
-        match words.iter().find(|(word, _)| *word == found) {
-            Some((_, value)) => Ok(*value),
-            None => {
-                let mistake = self.expected(&what);
-                let alike = nearest(&found, words.iter().map(|(word, _)| *word));
-                Err(alike.map_or(mistake.clone(), |word| mistake.hint(format!("Did you mean `{word}`?"))))
-            }
-        }
     }
 }

@@ -7,20 +7,22 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::entry::{Entry, entries};
+use crate::entry::{self, Entry, entries};
 use crate::environment::Environment;
 use crate::exposure::{check_exposure, unreadable};
 use crate::failure::Failure;
-use crate::keys::{Keys, is_key};
+use crate::keys::{Keys, TABLES, is_key};
 use crate::mistake::{Line, Mistake};
 use crate::page::{Notes, Page, line_at};
 use crate::variables::Variables;
 use crate::words;
 
 /// The file name of a config.
-const NAME: &str = "cutover.toml";
+pub(crate) const NAME: &str = "cutover.toml";
 
 /// A config.
 #[derive(Debug, Clone)]
@@ -46,6 +48,8 @@ pub(crate) struct Section {
     pub(crate) keys: Keys,
     /// What their reader noted.
     pub(crate) notes: Notes,
+    /// The keys with their values as they are written, and their places. A hook and a check stand for themselves.
+    pub(crate) written: Vec<(String, Value, Line)>,
 }
 
 impl Config {
@@ -82,16 +86,19 @@ impl Config {
             Mistake::new(line_at(text, error.span().map_or(text.len(), |span| span.start)), error.message())
         })?;
         let page = Page::new(Some(text), variables);
-        let (mut keys, mut stages) = (Keys::default(), BTreeMap::new());
+        let (mut keys, mut stages, mut written) = (Keys::default(), BTreeMap::new(), Vec::new());
         for entry in entries(&page, None, table.get_ref()) {
             match entry.value.get_ref() {
                 DeValue::Table(table) if !is_key(entry.name) => {
                     stages.insert(entry.name.to_owned(), stage(&entry, table)?);
                 }
-                _ => keys.set(&entry)?,
+                _ => {
+                    keys.set(&entry)?;
+                    written.extend(as_written(&entry));
+                }
             }
         }
-        let defaults = Section { line: Line::Number(1), keys, notes: page.finish() };
+        let defaults = Section { line: Line::Number(1), keys, notes: page.finish(), written };
         defaults.keys.check_names()?;
         for stage in stages.values() {
             stage.keys.clone().with_defaults(&defaults.keys).check_names()?;
@@ -105,8 +112,22 @@ fn stage(entry: &Entry<'_>, table: &DeTable<'_>) -> Result<Section, Mistake> {
     words::check_stage(entry.name)
         .map_err(|reason| entry.mistake(format!("`{}` cannot name a stage: {reason}", entry.name.escape_debug())))?;
     let (page, mut keys) = (entry.page.of_another_table(), Keys::default());
-    entries(&page, None, table).iter().try_for_each(|entry| keys.set(entry))?;
-    Ok(Section { line: entry.line(), keys, notes: page.finish() })
+    let entries = entries(&page, None, table);
+    entries.iter().try_for_each(|entry| keys.set(entry))?;
+    let written = entries.iter().flat_map(as_written).collect();
+    Ok(Section { line: entry.line(), keys, notes: page.finish(), written })
+}
+
+/// Returns a key with its value as it is written; of a list of tables, each table with its own place.
+fn as_written(entry: &Entry<'_>) -> Vec<(String, Value, Line)> {
+    let part = |value, line| (entry.name.to_owned(), value, line);
+    match entry.value.get_ref().as_array().filter(|_| TABLES.contains(&entry.name)) {
+        Some(tables) => {
+            let place = |table: &Spanned<DeValue<'_>>| entry.page.line_at(table.span().start);
+            tables.iter().map(|table| part(entry::written(table.get_ref()), place(table))).collect()
+        }
+        None => vec![part(entry.written(), entry.line())],
+    }
 }
 
 fn read(file: &Path) -> io::Result<String> {
@@ -209,7 +230,10 @@ pub(crate) mod tests {
         check("auto_shared = 'no'", Err("line 1: `auto_shared` must be `true` or `false`"));
         check("exclude = 'a'", Err("line 1: `exclude` must be a list of strings"));
         check("exclude = [\n'a',\n1]", Err("line 3: `exclude` must be a list of strings"));
-        check("transport = 'ssh'", Err("line 1: `transport` must be `\"auto\"`, `\"ssh2\"` or `\"openssh\"`"));
+        check(
+            "transport = 'ssh'",
+            Err("line 1: `transport` must be `\"auto\"`, `\"ssh2\"` or `\"openssh\"` / Did you mean `ssh2`?"),
+        );
         check(
             "confirm = '0s'",
             Err(concat!(

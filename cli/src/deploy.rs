@@ -8,6 +8,7 @@ use crate::args::DeployArgs;
 use crate::color::Palette;
 use crate::failure::Failure;
 use crate::notice::Outcome;
+use crate::preview;
 use crate::report::{Block, Report, changes};
 use crate::run_verb::RunVerb;
 use crate::session::Session;
@@ -27,6 +28,9 @@ pub(crate) fn run(session: &Session<'_>, args: &DeployArgs) -> Result<(), Failur
 }
 
 fn prepare(session: &Session<'_>, args: &DeployArgs) -> Result<(Settings, DeployRequest), Failure> {
+    if let Some(release) = &args.release {
+        session.stages.check_new_release(release)?;
+    }
     let settings = session
         .settings(&args.place.place()?, Uses::Everything)?
         .with_grace(args.grace)
@@ -42,6 +46,7 @@ fn prepare(session: &Session<'_>, args: &DeployArgs) -> Result<(Settings, Deploy
         no_switch: args.no_switch,
         force: args.force,
         dry_run: args.dry_run,
+        no_space_check: args.no_space_check,
         paranoid: args.paranoid,
         zstd_level: args.zstd_level.or(settings.zstd_level),
         lanes: args.lanes,
@@ -57,9 +62,12 @@ impl Report for DeployReport {
         let no_reuse = no_reuse.map(|why| format!("none, so this release was made in full. {why}"));
         let ChangesReport { files_new, files_changed, files_removed } = self.changes;
         let mut block = Block::default();
+        block.line("files", format!("{}, {}", Count(self.tree.files), Bytes(self.tree.bytes)));
+        match &self.preview {
+            Some(preview) => preview::add(&mut block, &self.changes, preview),
+            None => drop(block.line("changes", changes(files_new, files_changed, files_removed))),
+        }
         block
-            .line("files", format!("{}, {}", Count(self.tree.files), Bytes(self.tree.bytes)))
-            .line("changes", changes(files_new, files_changed, files_removed))
             .line_if("sent", (!self.dry_run).then_some(Bytes(self.traffic.sent_bytes)))
             .line_if("stored", stored(&self.making))
             .line_if("reused", reuse(&self.making))
@@ -67,7 +75,7 @@ impl Report for DeployReport {
             .line_if("copied", copies(&self.making))
             .line_if("carried", carried(&self.making))
             .line_if("shared", seeded(&self.making))
-            .line_if("removed", removals(self))
+            .line_if(if self.dry_run { "to remove" } else { "removed" }, removals(self))
             .line_if("hooks", hooks(self))
             .line("time", Seconds(self.seconds.total))
             .line_if("phases", phases(&self.seconds));
@@ -216,6 +224,7 @@ mod tests {
                 carried: vec!["plugins/a/a.php".into()],
             },
             removed: vec!["20260301120000".parse().unwrap()],
+            preview: None,
             hooks: vec!["build".into(), "migrate".into()],
             edited: None,
             warnings: Vec::new(),
@@ -283,7 +292,7 @@ Release 20260325140000 is live; it replaces 20260325120000
         assert_eq!(numbers, [78_622, 12, 4_972_000, 1, 1840].map(Some));
         assert_eq!(object["zstd_levels"]["6"], 1_000_000);
         assert_eq!(object["copied"]["copy_paths"], 2);
-        assert_eq!(object.as_object().unwrap().len(), 30);
+        assert_eq!(object.as_object().unwrap().len(), 31);
     }
 
     #[test]

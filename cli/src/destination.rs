@@ -87,6 +87,9 @@ pub(crate) fn check_word(what: &'static str, word: &str) -> Result<(), String> {
 
 /// Refuses a text that is neither a host name nor an address.
 pub(crate) fn check_host(host: &str) -> Result<(), String> {
+    if let Some((_, name)) = host.split_once("://") {
+        return Err(format!("is an address: write the name alone, `host = \"{}\"`", name.trim_end_matches('/')));
+    }
     check_word("host", host)?;
     if let Some((user, name)) = host.rsplit_once('@') {
         return Err(format!("has a user in its host: write `user = \"{user}\"` and `host = \"{name}\"`"));
@@ -176,6 +179,14 @@ fn finish(user: Option<&str>, host: &str, port: Option<u16>, path: PathBuf) -> R
         check_word("user", user)?;
     }
     Ok(SshDestination { user: user.map(str::to_owned), host: host.to_owned(), port, path })
+}
+
+/// Returns the deploy path beside a site, or beside the link to the live release: `.NAME.cutover`.
+pub(crate) fn beside(site: &Path) -> Option<PathBuf> {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(site.file_name()?);
+    name.push(".cutover");
+    Some(site.with_file_name(name))
 }
 
 #[cfg(test)]

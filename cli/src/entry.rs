@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use engine::host_key::{HostKey, HostKeyError};
 use engine::link::Link;
+use engine::min_free::MinFree;
 use engine::target::{HookEdits, Transport};
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
@@ -12,7 +13,26 @@ use toml::de::{DeString, DeTable, DeValue};
 use crate::duration;
 use crate::mistake::{Line, Located, Mistake, list, nearest};
 use crate::page::Page;
+use crate::shape::words;
+use crate::size;
 use crate::variables::{Grammar, has_variable, is_name};
+
+/// The SSH clients.
+pub(crate) const TRANSPORTS: [(&str, Transport); 3] =
+    [("auto", Transport::Auto), ("ssh2", Transport::Ssh2), ("openssh", Transport::Openssh)];
+/// Their words.
+pub(crate) const TRANSPORT_WORDS: [&str; 3] = words(&TRANSPORTS);
+
+/// The ways in which files get their content from the store.
+pub(crate) const LINKS: [(&str, Link); 2] = [("hardlink", Link::Hardlink), ("reflink", Link::Reflink)];
+/// Their words.
+pub(crate) const LINK_WORDS: [&str; 2] = words(&LINKS);
+
+/// The treatments of hooks that change linked files in place.
+pub(crate) const HOOK_EDITS: [(&str, HookEdits); 3] =
+    [("repair", HookEdits::Repair), ("refuse", HookEdits::Refuse), ("allow", HookEdits::Allow)];
+/// Their words.
+pub(crate) const HOOK_EDIT_WORDS: [&str; 3] = words(&HOOK_EDITS);
 
 /// One key with its value, or one item of a list.
 pub(crate) struct Entry<'a> {
@@ -42,6 +62,11 @@ impl<'a> Entry<'a> {
             Err(mistake) => return Err(mistake),
         }
         Ok(())
+    }
+
+    /// Returns the value as it is written.
+    pub(crate) fn written(&self) -> serde_json::Value {
+        written(self.value.get_ref())
     }
 
     /// Returns the place of the entry.
@@ -172,35 +197,25 @@ impl<'a> Entry<'a> {
         duration::parse(&self.string(&what)?).map_err(|_| self.expected(&what))
     }
 
-    /// Reads a transport.
-    pub(crate) fn transport(&self) -> Result<Transport, Mistake> {
-        const WHAT: &str = "`\"auto\"`, `\"ssh2\"` or `\"openssh\"`";
-        match self.string(WHAT)?.as_str() {
-            "auto" => Ok(Transport::Auto),
-            "ssh2" => Ok(Transport::Ssh2),
-            "openssh" => Ok(Transport::Openssh),
-            _ => Err(self.expected(WHAT)),
-        }
+    /// Reads the space that a deploy leaves free.
+    pub(crate) fn min_free(&self) -> Result<MinFree, Mistake> {
+        let what = format!("a string: {}", size::EXPECTED);
+        size::min_free(&self.string(&what)?).ok_or_else(|| self.expected(&what))
     }
 
-    /// Reads the way in which files get their content from the store.
-    pub(crate) fn link(&self) -> Result<Link, Mistake> {
-        const WHAT: &str = "`\"hardlink\"` or `\"reflink\"`";
-        match self.string(WHAT)?.as_str() {
-            "hardlink" => Ok(Link::Hardlink),
-            "reflink" => Ok(Link::Reflink),
-            _ => Err(self.expected(WHAT)),
-        }
-    }
-
-    /// Reads the treatment of hooks that change linked files in place.
-    pub(crate) fn hook_edits(&self) -> Result<HookEdits, Mistake> {
-        const WHAT: &str = "`\"repair\"`, `\"refuse\"` or `\"allow\"`";
-        match self.string(WHAT)?.as_str() {
-            "repair" => Ok(HookEdits::Repair),
-            "refuse" => Ok(HookEdits::Refuse),
-            "allow" => Ok(HookEdits::Allow),
-            _ => Err(self.expected(WHAT)),
+    /// Reads one of several words.
+    pub(crate) fn one_of<T: Copy>(&self, words: &[(&str, T)]) -> Result<T, Mistake> {
+        let quoted: Vec<String> = words.iter().map(|(word, _)| format!("`\"{word}\"`")).collect();
+        let (last, others) = quoted.split_last().map_or(("", &[][..]), |(last, others)| (last, others));
+        let what = format!("{} or {last}", others.join(", "));
+        let found = self.string(&what)?;
+        match words.iter().find(|(word, _)| *word == found) {
+            Some((_, value)) => Ok(*value),
+            None => {
+                let mistake = self.expected(&what);
+                let alike = nearest(&found, words.iter().map(|(word, _)| *word));
+                Err(alike.map_or(mistake.clone(), |word| mistake.hint(format!("Did you mean `{word}`?"))))
+            }
         }
     }
 
@@ -286,6 +301,24 @@ impl<'a> Entry<'a> {
         let Entry { page, root, name, .. } = *self;
         let array = self.value.get_ref().as_array().ok_or_else(|| self.expected(what))?;
         all(array.iter().map(|value| read(&Entry { page, root, name, at: value.span().start, value })))
+    }
+}
+
+/// Returns a value as it is written.
+pub(crate) fn written(value: &DeValue<'_>) -> serde_json::Value {
+    match value {
+        DeValue::String(text) => text.as_ref().into(),
+        DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix()).unwrap_or_default().into(),
+        DeValue::Float(float) => float.as_str().into(),
+        DeValue::Boolean(boolean) => (*boolean).into(),
+        DeValue::Datetime(time) => time.to_string().into(),
+        DeValue::Array(items) => items.iter().map(|item| written(item.get_ref())).collect(),
+        DeValue::Table(table) => {
+            let pair = |(name, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| {
+                (name.get_ref().to_string(), written(value.get_ref()))
+            };
+            serde_json::Value::Object(table.iter().map(pair).collect())
+        }
     }
 }
 

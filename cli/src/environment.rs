@@ -2,6 +2,7 @@
 //!
 //! No other file reads a variable; the engine gets all values explicitly.
 
+use std::convert::Infallible;
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use engine::accounts::Accounts;
 use engine::askpass::VARIABLE;
 
 use crate::job::Job;
-use crate::program::program;
+use crate::program::program_after;
 use crate::variables::Variables;
 
 /// The surroundings of one run.
@@ -49,6 +50,7 @@ pub(crate) struct Environment {
 impl Environment {
     /// Reads all of them.
     pub(crate) fn read() -> Environment {
+        let Ok(program) = program_after(|| Ok::<(), Infallible>(()));
         // Cron jobs and containers often run without `USER` and `HOME`.
         let (accounts, number) = (Accounts::read(), rustix::process::getuid().as_raw());
         let text = |name: &str| variable(name).and_then(|value| value.into_string().ok());
@@ -64,7 +66,7 @@ impl Environment {
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             auth_sock: variable("SSH_AUTH_SOCK").map(PathBuf::from),
             shell: variable("SHELL").map(PathBuf::from),
-            program: program(),
+            program,
             job: Job::find(text),
             editor: text("VISUAL").or_else(|| text("EDITOR")),
             color: color_wish(

@@ -102,8 +102,10 @@ impl Observer for EventLines {
         }
         let Some((name, mut fields)) = fields(&event) else { return };
         self.secrets.mask(&mut fields);
-        let line = line(name, &fields.to_string());
+        let fields = fields.to_string();
         let mut queue = self.shared.lock();
+        // Lines are in the order of their times.
+        let line = line(name, &fields);
         match event {
             Event::Ended(phase) => {
                 queue.last_progress(phase);

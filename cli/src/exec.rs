@@ -12,7 +12,6 @@ use crate::command_words;
 use crate::failure::{Failure, printable};
 use crate::session::Session;
 use crate::stdout;
-use crate::tally::Verbosity;
 use crate::uses::Uses;
 
 /// The exit code of a command that a signal ended, as shells have it: this and the signal's number.
@@ -22,7 +21,7 @@ const SIGNALLED: i32 = 128;
 pub(crate) fn run(session: &Session<'_>, args: &ExecArgs) -> Result<u8, Failure> {
     let settings = session.settings(&args.place.place()?, Uses::Everything)?;
     let command = Command { run: command_words::command(&args.command)?, ..Command::default() };
-    let end = session.call(&settings, Verbosity::Brief, |context| {
+    let end = session.stream(&settings, |context| {
         let observer = Arc::new(Output(context.observer.clone()));
         engine::exec(&engine::Context { observer, ..context.clone() }, &command)
     })?;

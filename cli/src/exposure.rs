@@ -5,11 +5,12 @@ use std::io;
 use std::path::Path;
 
 use engine::access::{self, ExposedTo};
-use engine::error::Writers;
+use engine::error::ErrorId;
 use engine::shell::quoted;
 
 use crate::environment::Environment;
 use crate::failure::Failure;
+use crate::hint::take_right_command;
 
 /// Refuses a file that can name programs if users other than this one and root could change it. Naming the file with
 /// the flag means trusting them.
@@ -22,8 +23,7 @@ pub(crate) fn check_exposure(file: &Path, flag: &str) -> Result<(), Failure> {
     let (who, mend) = match others.to {
         ExposedTo::Owner(owner) => (format!("`{what}` belongs to `{owner}`"), "If you trust that user, ".to_owned()),
         ExposedTo::Writers(by) => {
-            let right = if by == Writers::All { "go-w" } else { "g-w" };
-            let command = format!("chmod {right} {}", quoted(&others.path.to_string_lossy()));
+            let command = take_right_command(&others.path.to_string_lossy(), &by);
             (
                 format!("{by} may write to `{what}`"),
                 format!("Take that right away, `{command}`; or, if you trust them, "),
@@ -31,6 +31,7 @@ pub(crate) fn check_exposure(file: &Path, flag: &str) -> Result<(), Failure> {
         }
     };
     Err(Failure::usage(format!("{who}, and `{shown}` can name programs that run as you"))
+        .with_id(ErrorId::ConfigNotPrivate)
         .hint(format!("{mend}{trust}")))
 }
 
@@ -44,10 +45,11 @@ pub(crate) fn check_not_of_source(file: &Path, directory: &Path, environment: &E
         return Ok(());
     }
     Err(Failure::usage(format!("`{}` comes with the source, and can name programs that run as you", file.display()))
+        .with_id(ErrorId::ConfigNotPrivate)
         .hint(format!("If you trust whoever wrote it, name it: `--ssh-config {}`", quoted(&file.to_string_lossy()))))
 }
 
 /// Returns the failure of a file that cannot be read.
 pub(crate) fn unreadable(file: &Path, error: &io::Error) -> Failure {
-    Failure::usage(format!("Could not read `{}`", file.display())).because(error)
+    Failure::usage(format!("Could not read `{}`", file.display())).with_id(ErrorId::Config).because(error)
 }

@@ -1,20 +1,21 @@
 //! The failure of a run: its text, and the one table of exit codes.
 //!
 //! ```text
-//! Error: Could not switch `/srv/shop/current`
+//! Error [permission-denied]: Could not switch `/srv/shop/current`
 //! Caused by: Permission denied (os error 13)
 //! Hint: The user that runs this must own the directory; check with `ls -ld`
 //! Log: /home/anna/.cache/cutover/logs/deploy-web1-srv-shop-1a2b3c4d/20260302120000.250-deploy.jsonl
 //! The site still serves release 20260227093000.
 //! ```
-//! The last line is printed if a verb that switches has failed, and the one before it if the run has a log. With `--json` and `--events` the failure is also an
+//! The word in brackets is the id, which has a section in `docs/troubleshooting.md`; wrong usage has none, as its message says
+//! all. The last line is printed if a verb that switches has failed, and the one before it if the run has a log. With `--json` and `--events` the failure is also an
 //! object on stdout.
 
 use std::io::{self, Write};
 use std::panic;
 use std::sync::Arc;
 
-use engine::error::{Error, Kind, LoginError, ReachError};
+use engine::error::{Error, ErrorId, Kind, LoginError, ReachError};
 use engine::live::LiveNow;
 use engine::path::Shown;
 use engine::report::DeployFailure;
@@ -35,6 +36,8 @@ const SEE_LOG: &str = "`cutover log --follow` shows what the server does now. Th
 /// A run that failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
+    /// The id, which people look up.
+    pub(crate) id: ErrorId,
     /// The kind, for scripts.
     pub(crate) kind: Kind,
     /// The failed action, and its object.
@@ -66,6 +69,7 @@ impl Failure {
     /// Makes a failure of wrong usage or configuration.
     pub(crate) fn usage(message: impl Into<String>) -> Failure {
         Failure {
+            id: ErrorId::Usage,
             kind: Kind::Usage,
             message: message.into(),
             causes: Vec::new(),
@@ -77,8 +81,13 @@ impl Failure {
     }
 
     /// Makes a failure that the user can mend.
-    pub(crate) fn refused(message: impl Into<String>) -> Failure {
-        Failure { kind: Kind::Refused, ..Failure::usage(message) }
+    pub(crate) fn refused(id: ErrorId, message: impl Into<String>) -> Failure {
+        Failure { kind: Kind::Refused, ..Failure::usage(message).with_id(id) }
+    }
+
+    /// Replaces the id.
+    pub(crate) fn with_id(self, id: ErrorId) -> Failure {
+        Failure { id, ..self }
     }
 
     /// Makes a failure of a panic, which the hook has already printed. `may_switch` says whether the verb switches.
@@ -173,7 +182,11 @@ impl Failure {
 
     fn text(&self, style: &FailureStyle) -> String {
         let palette = style.palette;
-        let mut text = format!("{} {}\n", palette.error("Error:"), printable(&self.message));
+        let head = match self.id {
+            ErrorId::Usage => "Error:".to_owned(),
+            id => format!("Error [{id}]:"),
+        };
+        let mut text = format!("{} {}\n", palette.error(&head), printable(&self.message));
         for cause in &self.causes {
             text += &format!("{} {}\n", palette.error("Caused by:"), printable(cause));
         }
@@ -192,6 +205,7 @@ impl Failure {
     /// Returns the object of `--json`.
     pub(crate) fn object(&self) -> serde_json::Value {
         let mut object = json!({ "error": {
+            "id": self.id.word(),
             "kind": kind_name(self.kind),
             "message": self.message,
             "causes": self.causes,
@@ -213,6 +227,7 @@ impl From<Error> for Failure {
         let refusal = error.to_refusal();
         causes.extend(refusal.causes);
         Failure {
+            id: refusal.id,
             kind: refusal.kind,
             message: refusal.message,
             causes,
@@ -252,7 +267,7 @@ fn live_line(live: &LiveNow, kind: Kind, status_command: &str) -> String {
     match (live, kind) {
         (LiveNow::Release(id), _) => format!("The site still serves release {id}."),
         (LiveNow::Switched(id), _) => format!("The site now serves release {id}."),
-        (LiveNow::Nothing, _) => "Nothing was deployed yet.".to_owned(),
+        (LiveNow::Nothing, _) => "No release is live.".to_owned(),
         (LiveNow::Unchanged, _) => "Nothing was switched.".to_owned(),
         (LiveNow::Unknown, Kind::Line) => {
             format!("The connection was lost, and the switch may or may not have happened: {see}")
@@ -271,11 +286,24 @@ pub(crate) fn ended_at_once(status_command: &str) -> String {
 pub(crate) fn at_place(text: &str, place: &str) -> String {
     // The parts between backticks have odd numbers.
     let parts = text.split('`').enumerate().map(|(at, part)| {
-        let is_command = at % 2 == 1 && part.starts_with("cutover ") && !part.contains(" -- ");
-        let (words, flags) = part.split_at(part.find(" -").unwrap_or(part.len()));
-        if is_command { format!("{words}{place}{flags}") } else { part.to_owned() }
+        let is_command = at % 2 == 1 && part.starts_with("cutover ") && !part.contains(" -- ") && takes_place(part);
+        if is_command { command_at_place(part, place) } else { part.to_owned() }
     });
     parts.collect::<Vec<String>>().join("`")
+}
+
+/// Tells whether a command is about a place.
+fn takes_place(command: &str) -> bool {
+    !["cutover help ", "cutover explain "].iter().any(|verb| command.starts_with(verb))
+}
+
+/// Completes a command with a place, before its own flags.
+pub(crate) fn command_at_place(command: &str, place: &str) -> String {
+    // A file and a path stand behind the stage.
+    let verb = ["cutover shared push", "cutover shared pull", "cutover shared edit"];
+    let verb = verb.iter().find(|verb| command.starts_with(**verb)).map(|verb| verb.len());
+    let (words, rest) = command.split_at(verb.or_else(|| command.find(" -")).unwrap_or(command.len()));
+    format!("{words}{place}{rest}")
 }
 
 /// Returns the details of an error that are in neither its message nor its sources.
@@ -345,7 +373,7 @@ mod tests {
         let failure = Failure::from(DeployFailure { error, live: LiveNow::Release("20260227093000".parse().unwrap()) });
         assert_eq!(
             failure.text(&style()),
-            "Error: Could not switch `/srv/shop/current`\n\
+            "Error [permission-denied]: Could not switch `/srv/shop/current`\n\
              Caused by: Permission denied (os error 13)\n\
              Hint: The user that runs this must own the directory; check with `ls -ld`\n\
              The site still serves release 20260227093000.\n"
@@ -354,7 +382,7 @@ mod tests {
             failure.object().to_string(),
             "{\"error\":{\"causes\":[\"Permission denied (os error 13)\"],\
              \"hint\":\"The user that runs this must own the directory; check with `ls -ld`\",\
-             \"kind\":\"refused\",\"message\":\"Could not switch `/srv/shop/current`\"},\
+             \"id\":\"permission-denied\",\"kind\":\"refused\",\"message\":\"Could not switch `/srv/shop/current`\"},\
              \"live\":{\"release\":\"20260227093000\",\"state\":\"release\"}}"
         );
     }
@@ -366,7 +394,7 @@ mod tests {
         };
         let id = "20260227093000".parse().unwrap();
         check(LiveNow::Switched(id), Kind::Interrupted, "The site now serves release 20260227093000.");
-        check(LiveNow::Nothing, Kind::Refused, "Nothing was deployed yet.");
+        check(LiveNow::Nothing, Kind::Refused, "No release is live.");
         check(LiveNow::Unchanged, Kind::Line, "Nothing was switched.");
         let lost = "The connection was lost, and the switch may or may not have happened: run `cutover status shop` to \
                     see what is live.";
@@ -403,11 +431,13 @@ mod tests {
     #[test]
     fn commands_are_named_as_they_run() {
         let check = |text: &str, expected: &str| assert_eq!(at_place(text, " shop -F a"), expected);
+        check("`cutover shared push FILE .env --yes`", "`cutover shared push shop -F a FILE .env --yes`");
         check("See `cutover releases`", "See `cutover releases shop -F a`");
         check("`cutover switch ID` goes, see `x`", "`cutover switch ID shop -F a` goes, see `x`");
         check("cutover releases, `keep_releases`", "cutover releases, `keep_releases`");
         check("`cutover rollback --pass-lock`", "`cutover rollback shop -F a --pass-lock`");
         check("`cutover exec STAGE -- ls`", "`cutover exec STAGE -- ls`");
+        check("`cutover help web`, `cutover explain ID`", "`cutover help web`, `cutover explain ID`");
     }
 
     #[test]
@@ -416,7 +446,14 @@ mod tests {
         let mut command = crate::args::Args::command();
         command.build();
         let verbs: Vec<&clap::Command> = command.get_subcommands().collect();
-        let text = concat!(include_str!("hint/mod.rs"), include_str!("hint/server.rs"));
+        let text = concat!(
+            include_str!("doctor/directories.rs"),
+            include_str!("doctor/machine.rs"),
+            include_str!("doctor/releases.rs"),
+            include_str!("doctor/application.rs"),
+            include_str!("hint/mod.rs"),
+            include_str!("hint/server.rs")
+        );
         let (text, _) = text.split_once("#[cfg(test)]").unwrap();
         let word = |rest: &str| rest.split(|c: char| !(c.is_alphanumeric() || c == '-')).next().unwrap().to_owned();
         let named = |start: &str| text.split(start).skip(1).map(word).collect::<Vec<_>>();
@@ -446,7 +483,10 @@ mod tests {
         let tried = vec!["`key`: not accepted".into()];
         let error = Error::from(LoginError::Refused { user: "me".into(), server, tried, remedy: LoginRemedy::Key });
         let text = Failure::from(error).text(&style());
-        assert!(text.starts_with("Error: `web1` (`10.0.0.1` port 2222) refused the login of `me`\n"), "{text}");
+        assert!(
+            text.starts_with("Error [login-refused]: `web1` (`10.0.0.1` port 2222) refused the login of `me`\n"),
+            "{text}"
+        );
         assert_eq!(text.matches("not accepted").count(), 1);
     }
 
@@ -455,7 +495,10 @@ mod tests {
         let server = Server { name: "web1".into(), host_name: "web1".into(), port: 22 };
         let failure = Failure::from(Error::from(ReachError::OpensshFailed { server, output: "one\ntwo".into() }));
         let text = failure.text(&style());
-        assert!(text.starts_with("Error: `ssh` could not reach `web1`\nCaused by: one\nCaused by: two\n"), "{text}");
+        assert!(
+            text.starts_with("Error [ssh-failed]: `ssh` could not reach `web1`\nCaused by: one\nCaused by: two\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -61,7 +61,7 @@ fn unknown(name: &str, hooks: &[Hook]) -> Failure {
 
 fn list(session: &Session<'_>, args: &PlaceArgs) -> Result<(), Failure> {
     let settings = session.settings(&args.place()?, Uses::Everything)?;
-    session.print(&HooksReport::new(&settings.procedure, &settings.secrets()))
+    session.print(&HooksReport::new(&settings.procedure, &settings.secrets()), &Secrets::default())
 }
 
 /// The hooks and checks of a stage.
@@ -76,7 +76,9 @@ struct HooksReport {
 struct HookReport {
     name: String,
     phase: HookPhase,
-    run: String,
+    /// None: it resets OPcache.
+    run: Option<String>,
+    opcache_reset: Option<String>,
     when: When,
     timeout: Option<u64>,
     halt_on_error: bool,
@@ -121,7 +123,8 @@ impl HookReport {
         HookReport {
             name: hook.name.clone(),
             phase: hook.phase,
-            run: masked(run),
+            run: hook.opcache_reset.is_none().then(|| masked(run)),
+            opcache_reset: hook.opcache_reset.as_ref().map(ToString::to_string),
             when: hook.when,
             timeout: timeout.as_ref().map(Duration::as_secs),
             halt_on_error: hook.halt_on_error,
@@ -138,6 +141,12 @@ impl HookReport {
             migration: hook.migration,
             once: hook.once,
         }
+    }
+
+    /// Returns what it runs.
+    fn work(&self) -> String {
+        let reset = self.opcache_reset.as_ref().map(|address| format!("opcache_reset() in {address}"));
+        reset.or_else(|| self.run.clone()).unwrap_or_default()
     }
 
     /// Returns the conditions and consequences that are not the usual ones.
@@ -195,7 +204,8 @@ impl Report for HooksReport {
         if self.hooks.is_empty() && self.checks.is_empty() {
             return "There are no hooks and no checks\n".to_owned();
         }
-        let hooks = self.hooks.iter().map(|hook| [hook.phase.name(), &hook.name, &hook.run, &hook.notes()].map(cell));
+        let hooks =
+            self.hooks.iter().map(|hook| [hook.phase.name(), &hook.name, &hook.work(), &hook.notes()].map(cell));
         let check = |check: &CheckReport| {
             let asks = check.url.as_deref().or(check.run.as_deref()).unwrap_or_default();
             ["check", &check.name, asks, &check.notes()].map(cell)

@@ -3,32 +3,55 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use engine::fastcgi::{BadFpmAddress, FpmAddress};
 use engine::hook::{Command, Hook, HookPhase, OnError, Shell, When};
 use engine::pattern::is_pattern;
 
 use crate::entry::Entry;
 use crate::key_list::keys;
 use crate::mistake::{Line, Located, Mistake};
+use crate::shape::{Shape, Table, words};
 use crate::variables::Grammar;
+
+const WHEN: [(&str, When); 3] = [("all", When::All), ("first", When::First), ("after_first", When::AfterFirst)];
+const WHEN_WORDS: [&str; 3] = words(&WHEN);
+const ON_ERROR: [(&str, OnError); 2] = [("rollback", OnError::Rollback), ("keep", OnError::Keep)];
+const ON_ERROR_WORDS: [&str; 2] = words(&ON_ERROR);
+const PHASES: [(&str, HookPhase); HookPhase::ALL.len()] = {
+    let (mut phases, mut at) = ([("", HookPhase::Build); HookPhase::ALL.len()], 0);
+    while at < phases.len() {
+        phases[at] = (HookPhase::ALL[at].name(), HookPhase::ALL[at]);
+        at += 1;
+    }
+    phases
+};
+const PHASE_WORDS: [&str; PHASES.len()] = words(&PHASES);
+
+/// The shape of a hook.
+pub(crate) const HOOKS: Table = Table {
+    section: "### Hooks\n",
+    keys: HookKeys::SHAPES,
+    required: &["name", "phase"],
+    either: &["run", "opcache_reset"],
+};
 
 keys! {
     HookKeys =>
-    name: String = Entry::title,
-    phase: HookPhase = Entry::phase,
-    run: String = Entry::command,
-    when: When = |entry| {
-        entry.one_of(&[("all", When::All), ("first", When::First), ("after_first", When::AfterFirst)])
-    },
-    timeout: Duration = Entry::time_limit,
-    halt_on_error: bool = Entry::boolean,
-    on_error: OnError = |entry| entry.one_of(&[("rollback", OnError::Rollback), ("keep", OnError::Keep)]),
-    cwd: String = Entry::working_directory,
-    env: BTreeMap<String, String> = Entry::variables,
-    shell: Shell = Entry::shell,
-    on_rollback: bool = Entry::boolean,
-    if_changed: Vec<String> = Entry::path_patterns,
-    migration: bool = Entry::boolean,
-    once: bool = Entry::boolean,
+    name: String = Entry::title => Shape::Text,
+    phase: HookPhase = Entry::phase => Shape::OneOf(&PHASE_WORDS),
+    run: String = Entry::command => Shape::Command,
+    opcache_reset: FpmAddress = Entry::fpm_address => Shape::Text,
+    when: When = |entry| entry.one_of(&WHEN) => Shape::OneOf(&WHEN_WORDS),
+    timeout: Duration = Entry::time_limit => Shape::Duration,
+    halt_on_error: bool = Entry::boolean => Shape::Boolean,
+    on_error: OnError = |entry| entry.one_of(&ON_ERROR) => Shape::OneOf(&ON_ERROR_WORDS),
+    cwd: String = Entry::working_directory => Shape::Path,
+    env: BTreeMap<String, String> = Entry::variables => Shape::Map,
+    shell: Shell = Entry::shell => Shape::Text,
+    on_rollback: bool = Entry::boolean => Shape::Boolean,
+    if_changed: Vec<String> = Entry::path_patterns => Shape::Patterns,
+    migration: bool = Entry::boolean => Shape::Boolean,
+    once: bool = Entry::boolean => Shape::Boolean,
 }
 
 impl Entry<'_> {
@@ -46,8 +69,15 @@ impl Entry<'_> {
         Ok(hooks)
     }
 
+    fn fpm_address(&self) -> Result<FpmAddress, Mistake> {
+        let text = self.string("a string: a socket of PHP-FPM")?;
+        text.parse().map_err(|error: BadFpmAddress| {
+            self.mistake(format!("`opcache_reset` {error}")).hint("Write what `listen` of the pool says")
+        })
+    }
+
     fn phase(&self) -> Result<HookPhase, Mistake> {
-        self.one_of(&HookPhase::ALL.map(|phase| (phase.name(), phase)))
+        self.one_of(&PHASES)
     }
 
     /// Reads patterns of which each can match a path.
@@ -80,7 +110,16 @@ impl HookKeys {
         })?;
         let phase = phase.value;
         self.check_meaning(phase)?;
-        let run = self.run.as_ref().ok_or_else(|| missing("run"))?.value.clone();
+        self.check_reset(phase)?;
+        let run = match (&self.run, &self.opcache_reset) {
+            (Some(run), None) => run.value.clone(),
+            (None, Some(_)) => String::new(),
+            (Some(run), Some(_)) => {
+                let reason = format!("the hook `{name}` has both `run` and `opcache_reset`");
+                return Err(Mistake::new(run.line, reason).hint("Make two hooks of it"));
+            }
+            (None, None) => return Err(missing("run")),
+        };
         let migration = is_true(self.migration.as_ref());
         let after_switch = phase == HookPhase::AfterSwitch;
         Ok(Hook {
@@ -93,6 +132,7 @@ impl HookKeys {
                 env: self.env.map(|env| env.value).unwrap_or_default(),
                 timeout: self.timeout.map(|timeout| timeout.value),
             },
+            opcache_reset: self.opcache_reset.map(|address| address.value),
             when: self.when.map(|when| when.value).unwrap_or_default(),
             halt_on_error: self.halt_on_error.is_none_or(|halt| halt.value),
             on_error: self.on_error.map(|policy| policy.value).unwrap_or_default(),
@@ -167,6 +207,29 @@ impl HookKeys {
     }
 }
 
+impl HookKeys {
+    /// Refuses keys that have no meaning beside `opcache_reset`: no command runs.
+    fn check_reset(&self, phase: HookPhase) -> Result<(), Mistake> {
+        let Some(reset) = &self.opcache_reset else { return Ok(()) };
+        let refuse = |line: Line, key: &str, reason: &str| {
+            let mistake = Mistake::new(line, format!("`{key}` has no meaning here: {reason}"));
+            Err(mistake.hint(format!("Leave `{key}` out")))
+        };
+        if phase.is_local() {
+            let reason = format!("a hook of `{}` runs on this machine", phase.name());
+            return refuse(reset.line, "opcache_reset", &reason);
+        }
+        let lines = [
+            ("cwd", self.cwd.as_ref().map(|cwd| cwd.line)),
+            ("env", self.env.as_ref().map(|env| env.line)),
+            ("shell", self.shell.as_ref().map(|shell| shell.line)),
+            ("migration", self.migration.as_ref().filter(|migration| migration.value).map(|found| found.line)),
+        ];
+        let found = lines.into_iter().find_map(|(key, line)| line.map(|line| (key, line)));
+        found.map_or(Ok(()), |(key, line)| refuse(line, key, "`opcache_reset` runs no command"))
+    }
+}
+
 fn is_true(found: Option<&Located<bool>>) -> bool {
     found.is_some_and(|found| found.value)
 }
@@ -196,6 +259,7 @@ mod tests {
             name: "migrate".into(),
             phase: HookPhase::BeforeSwitch,
             command: Command { run: "php artisan migrate".into(), ..Command::default() },
+            opcache_reset: None,
             when: When::All,
             halt_on_error: true,
             on_error: OnError::Rollback,
@@ -245,6 +309,7 @@ mod tests {
                 env: [("APP_ENV".into(), "production".into()), ("_1".into(), String::new())].into(),
                 timeout: Some(Duration::from_secs(120)),
             },
+            opcache_reset: None,
             when: When::AfterFirst,
             halt_on_error: true,
             on_error: OnError::Keep,
@@ -272,12 +337,43 @@ mod tests {
     }
 
     #[test]
+    fn a_hook_resets_opcache_instead_of_running_a_command() {
+        let text = "[[hooks]]\nname = 'x'\nphase = 'after_switch'\nopcache_reset = '/run/php.sock'\ntimeout = '5s'";
+        let hook = &hooks(text)[0];
+        assert_eq!(hook.opcache_reset, Some("/run/php.sock".parse().unwrap()));
+        assert_eq!((&hook.command.run[..], hook.command.timeout), ("", Some(Duration::from_secs(5))));
+        let refused = |phase: &str, keys: &str, expected: &str| {
+            let head = format!("[[hooks]]\nname = 'x'\nphase = '{phase}'\nopcache_reset = '127.0.0.1:9000'\n");
+            check(&format!("{head}{keys}"), Err(expected));
+        };
+        refused(
+            "build",
+            "",
+            "line 4: `opcache_reset` has no meaning here: a hook of `build` runs on this machine / Leave `opcache_reset` out",
+        );
+        let both = "line 5: the hook `x` has both `run` and `opcache_reset` / Make two hooks of it";
+        refused("after_switch", "run = 'true'", both);
+        for (key, value) in [("cwd", "'a'"), ("env", "{ A = 'b' }"), ("shell", "'login'"), ("migration", "true")] {
+            refused(
+                "after_switch",
+                &format!("{key} = {value}"),
+                &format!("line 5: `{key}` has no meaning here: `opcache_reset` runs no command / Leave `{key}` out"),
+            );
+        }
+        check(
+            "[[hooks]]\nname = 'x'\nphase = 'after_switch'\nopcache_reset = 'php.sock'",
+            Err("line 4: `opcache_reset` must be the absolute path of a socket, or a host and a port such as \
+                 `127.0.0.1:9000` / Write what `listen` of the pool says"),
+        );
+    }
+
+    #[test]
     fn unknown_keys_and_phases_are_refused_with_the_nearest_right_one() {
         refused("build", "timout = '1m'", "line 5: there is no key `timout` / Did you mean `timeout`?");
         refused(
             "build",
             "user = 'x'",
-            "line 5: there is no key `user` / The keys are `name`, `phase`, `run`, `when`, `timeout`, `halt_on_error`, \
+            "line 5: there is no key `user` / The keys are `name`, `phase`, `run`, `opcache_reset`, `when`, `timeout`, `halt_on_error`, \
              `on_error`, `cwd`, `env`, `shell`, `on_rollback`, `if_changed`, `migration` and `once`",
         );
         const PHASES: &str = "line 3: `phase` must be `\"before_build\"`, `\"build\"`, `\"after_build\"`, \

@@ -62,7 +62,7 @@ fn handle_signals(mut signals: Signals, last_line: Option<&str>) {
         let code = if signal == SIGINT { 130 } else { 143 };
         let work = WORK.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(Work { cancel, progress }) = work.as_ref().filter(|_| CODE.swap(code, Ordering::Relaxed) == 0) else {
-            terminal::restore();
+            terminal::close();
             say_last(last_line);
             std::process::exit(code.into());
         };

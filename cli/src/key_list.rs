@@ -10,11 +10,12 @@ macro_rules! key_name {
     };
 }
 
-/// Declares the keys of a kind of table, each with its type and the function that reads it. Where `Keys or Keys` is
+/// Declares the keys of a kind of table, each with its type, the function that reads it and the shape of its
+/// value. Where `Keys or Keys` is
 /// written, a table can be the defaults of another one.
 macro_rules! keys {
-    ($table:ident or $defaults:ident => $($name:ident $(($key:literal))?: $type:ty = $read:expr,)*) => {
-        $crate::key_list::keys! { $table => $($name $(($key))?: $type = $read,)* }
+    ($table:ident or $defaults:ident => $($name:ident $(($key:literal))?: $type:ty = $read:expr => $shape:expr,)*) => {
+        $crate::key_list::keys! { $table => $($name $(($key))?: $type = $read => $shape,)* }
 
         impl $table {
             /// Fills missing keys from the defaults. A list replaces a list.
@@ -32,7 +33,7 @@ macro_rules! keys {
             }
         }
     };
-    ($table:ident => $($name:ident $(($key:literal))?: $type:ty = $read:expr,)*) => {
+    ($table:ident => $($name:ident $(($key:literal))?: $type:ty = $read:expr => $shape:expr,)*) => {
         /// The keys of one table. A missing key is `None`.
         #[derive(Debug, Clone, Default, PartialEq, Eq)]
         pub(crate) struct $table {
@@ -42,6 +43,10 @@ macro_rules! keys {
         impl $table {
             /// The names of the keys.
             pub(crate) const NAMES: &[&str] = &[$($crate::key_list::key_name!($name $($key)?)),*];
+
+            /// The keys with the shapes of their values.
+            pub(crate) const SHAPES: &[(&'static str, $crate::shape::Shape)] =
+                &[$(($crate::key_list::key_name!($name $($key)?), $shape)),*];
 
             /// Sets a key from an entry of the table.
             pub(crate) fn set(&mut self, entry: &$crate::entry::Entry<'_>) -> Result<(), $crate::mistake::Mistake> {

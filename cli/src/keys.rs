@@ -10,57 +10,63 @@ use engine::check::Check;
 use engine::hook::Hook;
 use engine::host_key::HostKey;
 use engine::link::Link;
+use engine::min_free::MinFree;
 use engine::path::RelativePath;
 use engine::shared_path::SharedPath;
 use engine::target::{HookEdits, Transport};
 
+use crate::checks_table::CHECKS;
 use crate::destination;
-use crate::entry::Entry;
+use crate::entry::{self, Entry};
+use crate::hooks_table::HOOKS;
 use crate::key_list::keys;
 use crate::mistake::{Line, Located, Mistake};
+use crate::shape::Shape;
+use crate::shared_keys;
 use crate::url;
 
 keys! {
     Keys or Keys =>
-    deploy_path: String = Entry::path,
-    current_path: String = Entry::absolute_path,
-    host: String = |entry| entry.word(destination::check_host),
-    user: String = |entry| entry.word(|word| destination::check_word("user", word)),
-    port: u16 = |entry| entry.number("a port from 1 to 65535"),
-    identity_file: String = Entry::path,
-    host_key: Vec<HostKey> = Entry::host_keys,
-    ssh_config: String = Entry::path,
-    transport: Transport = Entry::transport,
-    agent_path: String = Entry::absolute_path,
-    run_as: String = Entry::account,
-    source: String = Entry::path,
-    git_ref ("ref"): String = |entry| entry.word(check_ref),
-    build_keep: Vec<String> = Entry::strings,
-    exclude: Vec<String> = Entry::strings,
-    gitignore: bool = Entry::boolean,
-    revision_file: bool = Entry::boolean,
-    keep_releases: u32 = |entry| entry.number("a whole number of at least 1"),
-    keep_manifests: u32 = Entry::count,
-    grace: Duration = Entry::duration,
-    spare: bool = Entry::boolean,
-    shared_dirs: Vec<Located<SharedPath>> = Entry::shared_dirs,
-    shared_files: Vec<Located<SharedPath>> = Entry::shared_files,
-    auto_shared: bool = Entry::boolean,
-    copy_paths: Vec<String> = Entry::strings,
-    link: Link = Entry::link,
-    hook_edits: HookEdits = Entry::hook_edits,
-    carry_over: Vec<String> = Entry::strings,
-    writable_dirs: Vec<RelativePath> = Entry::release_paths,
-    writable_mode: u32 = Entry::directory_mode,
-    writable_group: String = Entry::account,
-    hooks: Vec<Located<Hook>> = Entry::hooks,
-    checks: Vec<Located<Check>> = Entry::checks,
-    confirm: Duration = Entry::time_limit,
-    logs: Vec<String> = Entry::log_paths,
-    secrets: Vec<String> = Entry::secret_names,
-    webhook: String = |entry| entry.secret_word(url::check).map_err(|mistake| mistake.hint(WEBHOOK_HINT)),
-    webhook_secret: String = Entry::secret,
-    zstd_level: i32 = Entry::zstd_level,
+    deploy_path: String = Entry::path => Shape::Path,
+    current_path: String = Entry::absolute_path => Shape::AbsolutePath,
+    host: String = |entry| entry.word(destination::check_host) => Shape::Text,
+    user: String = |entry| entry.word(|word| destination::check_word("user", word)) => Shape::Text,
+    port: u16 = |entry| entry.number("a port from 1 to 65535") => Shape::Number(1, 65_535),
+    identity_file: String = Entry::path => Shape::Path,
+    host_key: Vec<HostKey> = Entry::host_keys => Shape::TextOrList,
+    ssh_config: String = Entry::path => Shape::Path,
+    transport: Transport = |entry| entry.one_of(&entry::TRANSPORTS) => Shape::OneOf(&entry::TRANSPORT_WORDS),
+    agent_path: String = Entry::absolute_path => Shape::AbsolutePath,
+    run_as: String = Entry::account => Shape::Text,
+    source: String = Entry::path => Shape::Path,
+    git_ref ("ref"): String = |entry| entry.word(check_ref) => Shape::Text,
+    build_keep: Vec<String> = Entry::strings => Shape::Patterns,
+    exclude: Vec<String> = Entry::strings => Shape::Patterns,
+    gitignore: bool = Entry::boolean => Shape::Boolean,
+    revision_file: bool = Entry::boolean => Shape::Boolean,
+    keep_releases: u32 = |entry| entry.number("a whole number of at least 1") => Shape::Number(1, u32::MAX),
+    keep_manifests: u32 = Entry::count => Shape::Number(0, u32::MAX),
+    grace: Duration = Entry::duration => Shape::Duration,
+    spare: bool = Entry::boolean => Shape::Boolean,
+    shared_dirs: Vec<Located<SharedPath>> = Entry::shared_dirs => shared_keys::DIRECTORIES,
+    shared_files: Vec<Located<SharedPath>> = Entry::shared_files => shared_keys::FILES,
+    auto_shared: bool = Entry::boolean => Shape::Boolean,
+    copy_paths: Vec<String> = Entry::strings => Shape::Patterns,
+    link: Link = |entry| entry.one_of(&entry::LINKS) => Shape::OneOf(&entry::LINK_WORDS),
+    hook_edits: HookEdits = |entry| entry.one_of(&entry::HOOK_EDITS) => Shape::OneOf(&entry::HOOK_EDIT_WORDS),
+    carry_over: Vec<String> = Entry::strings => Shape::Patterns,
+    writable_dirs: Vec<RelativePath> = Entry::release_paths => Shape::Texts,
+    writable_mode: u32 = Entry::directory_mode => Shape::Text,
+    writable_group: String = Entry::account => Shape::Text,
+    min_free: MinFree = Entry::min_free => Shape::Text,
+    hooks: Vec<Located<Hook>> = Entry::hooks => Shape::Tables(&HOOKS),
+    checks: Vec<Located<Check>> = Entry::checks => Shape::Tables(&CHECKS),
+    confirm: Duration = Entry::time_limit => Shape::Duration,
+    logs: Vec<String> = Entry::log_paths => Shape::Texts,
+    secrets: Vec<String> = Entry::secret_names => Shape::Texts,
+    webhook: String = |entry| entry.secret_word(url::check).map_err(|mistake| mistake.hint(WEBHOOK_HINT)) => Shape::Text,
+    webhook_secret: String = Entry::secret => Shape::Secret,
+    zstd_level: i32 = Entry::zstd_level => Shape::Number(1, 19),
 }
 
 /// The keys whose values are tables, one behind another.
@@ -99,6 +105,32 @@ impl Keys {
         let hooks = joined(defaults.hooks.as_ref(), self.hooks.as_ref());
         let checks = joined(defaults.checks.as_ref(), self.checks.as_ref());
         Keys { hooks, checks, ..self.or(defaults) }
+    }
+
+    /// Refuses a shared path that is named twice or is within another one: each path is one link in a release, and a
+    /// link within a link would be made in `shared/`.
+    pub(crate) fn check_shared(&self) -> Result<(), Mistake> {
+        let lists = [&self.shared_dirs, &self.shared_files];
+        let mut earlier: Vec<&Located<SharedPath>> = Vec::new();
+        for path in lists.into_iter().flatten().flat_map(|list| &list.value) {
+            for other in &earlier {
+                let (inner, outer) = (&path.value.path, &other.value.path);
+                let place = format!("({})", other.line);
+                let reason = if inner == outer {
+                    format!("the shared path `{inner}` is named twice {place}")
+                } else if inner.is_within(outer) {
+                    format!("the shared path `{inner}` lies within `{outer}` {place}")
+                } else if outer.is_within(inner) {
+                    format!("the shared path `{inner}` holds `{outer}` {place}")
+                } else {
+                    continue;
+                };
+                let mistake = Mistake::new(path.line, reason);
+                return Err(mistake.hint("Name the outer one only: all that is in it is shared with it"));
+            }
+            earlier.push(path);
+        }
+        Ok(())
     }
 
     /// Refuses two hooks of one name, and two checks.

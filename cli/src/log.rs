@@ -33,7 +33,7 @@ pub(crate) fn run(session: &Session<'_>, args: &LogArgs) -> Result<(), Failure> 
         return session.run(&settings, Verbosity::Brief, engine::runs);
     }
     let is_json = session.everywhere.output() != Output::Text;
-    let summary = session.call(&settings, Verbosity::Brief, |context| {
+    let summary = session.stream(&settings, |context| {
         let observer = Arc::new(Lines { inner: context.observer.clone(), is_json });
         engine::journal(&engine::Context { observer, ..context.clone() }, run, args.follow)
     })?;
@@ -112,6 +112,7 @@ impl Report for RunsReport {
             if run.error.is_some() { |palette, line| palette.error(line).to_string() } else { table::plain }
         };
         Table::new(["RUN", "BEGAN", "TIME", "VERB", "WHO", "LIVE", "RESULT"])
+            .dispensable(&[5, 2, 4])
             .styled_rows(self.runs.iter().map(|run| (row(run), style(run))))
             .text(palette)
     }

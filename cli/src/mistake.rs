@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
+use engine::error::ErrorId;
+
 use crate::failure::Failure;
 
 /// The place of a value.
@@ -62,7 +64,7 @@ impl Mistake {
             Line::Number(_) => format!("`{}` {}", file.display(), self.line),
             Line::Flag => self.line.to_string(),
         };
-        Failure { hint: self.hint, ..Failure::usage(format!("{place}: {}", self.reason)) }
+        Failure { hint: self.hint, ..Failure::usage(format!("{place}: {}", self.reason)).with_id(ErrorId::Config) }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value;
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -19,6 +20,7 @@ use crate::variables::Variables;
 pub(crate) fn read(given: &[String], variables: &Variables) -> Result<Section, Mistake> {
     let page = Page::new(None, variables);
     let mut keys = Keys::default();
+    let mut values: Vec<(String, Value, Line)> = Vec::new();
     for word in given {
         let Some((name, text)) = word.split_once('=') else {
             let mistake = Mistake::new(Line::Flag, format!("`{}` has no `=`", word.escape_debug()));
@@ -28,19 +30,25 @@ pub(crate) fn read(given: &[String], variables: &Variables) -> Result<Section, M
             let mistake = Mistake::new(Line::Flag, format!("{} cannot be set on the command line", list([name])));
             return Err(mistake.hint("Write the tables into `cutover.toml`"));
         }
-        set(&mut keys, &page, name, text)?;
+        values.retain(|(earlier, ..)| earlier != name);
+        values.push((name.to_owned(), set(&mut keys, &page, name, text)?, Line::Flag));
     }
-    Ok(Section { line: Line::Flag, keys, notes: page.finish() })
+    Ok(Section { line: Line::Flag, keys, notes: page.finish(), written: values })
 }
 
-fn set<'a>(keys: &mut Keys, page: &'a Page<'a>, name: &'a str, text: &'a str) -> Result<(), Mistake> {
-    let mut set = |value: &Spanned<DeValue<'_>>| keys.set(&Entry { page, root: name, name, at: 0, value });
+/// Sets a key. Returns its value.
+fn set<'a>(keys: &mut Keys, page: &'a Page<'a>, name: &'a str, text: &'a str) -> Result<Value, Mistake> {
+    let mut set = |value: &Spanned<DeValue<'_>>| {
+        let entry = Entry { page, root: name, name, at: 0, value };
+        keys.set(&entry).map(|()| entry.written())
+    };
+    let as_text = || Spanned::new(0..text.len(), DeValue::String(Cow::Borrowed(text)));
     match DeValue::parse(text) {
         Ok(value) if matches!(value.get_ref(), DeValue::String(_) | DeValue::Array(_) | DeValue::Table(_)) => {
             set(&value)
         }
-        Ok(value) if set(&value).is_ok() => Ok(()),
-        _ => set(&Spanned::new(0..text.len(), DeValue::String(Cow::Borrowed(text)))),
+        Ok(value) => set(&value).or_else(|_| set(&as_text())),
+        Err(_) => set(&as_text()),
     }
 }
 

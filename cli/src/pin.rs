@@ -23,7 +23,8 @@ pub(crate) fn unpin(session: &Session<'_>, args: &ReleaseArgs) -> Result<(), Fai
 }
 
 fn run(session: &Session<'_>, args: &ReleaseArgs, pin: Option<PinTerms>) -> Result<(), Failure> {
-    let (release, stage) = words::one_release(&args.words(), "No release is named", "A pin is of one release")?;
+    let (release, stage) =
+        words::one_release(&args.words(), session.stages, "No release is named", "A pin is of one release")?;
     let settings = session.settings(&Place { stage, target: args.target.target.clone() }, Uses::Everything)?;
     let request = PinRequest { release, pin };
     session.run(&settings, Verbosity::Brief, |context| engine::pin(context, &request))

@@ -4,7 +4,8 @@
 //! with Ctrl-S, delays only that thread.
 //!
 //! On a terminal each running phase is a bar, and nothing is drawn for the first quarter second. Elsewhere progress
-//! is plain lines: one when a phase ends, and one every few seconds while it runs.
+//! is plain lines: one when a phase ends, and one every few seconds while it runs. Some work has no phase, such as a
+//! comparison on the server: then the time is shown, but not for a verb that prints while it runs.
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal, Write};
@@ -16,9 +17,9 @@ use engine::event::{Event, Observer, Phase};
 use engine::threads;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::color::Palette;
+use crate::color::{self, Palette};
+use crate::progress_text::{self, Layout, Speed};
 use crate::tally::{Line, RunningPhase, Tally, Verbosity};
-use crate::units::{Bytes, Counted, Seconds};
 
 /// A run that is shorter needs no progress.
 const NOTHING_DRAWN: Duration = Duration::from_millis(250);
@@ -27,8 +28,12 @@ const NOTHING_DRAWN: Duration = Duration::from_millis(250);
 const FRAME: Duration = Duration::from_millis(100);
 
 /// The time between two plain lines of a phase: short enough to show life in the log of a job, long enough not to
-/// fill it.
-const PLAIN_EVERY: Duration = Duration::from_secs(5);
+/// fill it. In the beginning lines come more often, for those who watch.
+const PLAIN_EVERY: Duration = Duration::from_secs(30);
+const PLAIN_AT_FIRST: Duration = Duration::from_secs(5);
+
+/// Work without a phase that is shorter needs no sign of life.
+const WORKING: Duration = Duration::from_secs(1);
 
 /// The time that clearing the drawing may take.
 const CLEARED: Duration = Duration::from_millis(500);
@@ -36,8 +41,15 @@ const CLEARED: Duration = Duration::from_millis(500);
 /// A phase whose total is not known.
 const SPINNER: &str = "{prefix:11} {spinner} {wide_msg}";
 
-/// A phase whose total is known.
+/// A phase whose total is known, with a bar of this many columns.
 const BAR: &str = "{prefix:11} [{bar:24}] {wide_msg}";
+const SHORT_BAR: &str = "{prefix:11} [{bar:10}] {wide_msg}";
+
+/// Work without a phase.
+const WORK: &str = "{spinner} {wide_msg}";
+
+/// A phase on a narrow terminal.
+const TEXT: &str = "{wide_msg}";
 
 /// The observer, and the thread that draws.
 pub(crate) struct Progress {
@@ -68,6 +80,8 @@ struct Shared {
 struct State {
     tally: Tally,
     done: bool,
+    /// Whether work without a phase is shown.
+    shows_work: bool,
     /// The number of questions that have the terminal.
     pauses: u32,
     /// Whether the drawing was cleared for them.
@@ -84,7 +98,13 @@ impl Progress {
             talk => talk,
         };
         let shared = Arc::new(Shared {
-            state: Mutex::new(State { tally: Tally::new(talk), done: false, pauses: 0, is_clear: false }),
+            state: Mutex::new(State {
+                tally: Tally::new(talk),
+                done: false,
+                shows_work: false,
+                pauses: 0,
+                is_clear: false,
+            }),
             changed: Condvar::new(),
         });
         let screen: Box<dyn Screen + Send> = if talk == Verbosity::Quiet {
@@ -98,6 +118,11 @@ impl Progress {
         // If no thread can be had, the lines are printed at the end.
         let drawer = threads::spawn(move || seen.draw(screen, palette)).ok();
         Arc::new(Progress { shared, palette, drawer: Mutex::new(drawer) })
+    }
+
+    /// Shows from now on that there is work when no phase runs.
+    pub(crate) fn show_work(&self) {
+        self.shared.with(|state| state.shows_work = true);
     }
 
     /// Prints a line of brief talk.
@@ -143,6 +168,7 @@ impl Shared {
     /// Draws until the end. The lock is never held while a terminal is written to.
     fn draw(&self, mut screen: Box<dyn Screen + Send>, palette: Palette) {
         let began = Instant::now();
+        let mut last_phase = began;
         loop {
             let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             let waited = self
@@ -159,6 +185,7 @@ impl Shared {
             let lines = std::mem::take(&mut state.tally.lines);
             let running = state.tally.running.clone();
             let done = state.done;
+            let is_work = state.shows_work && running.is_empty();
             drop(state);
             for line in lines {
                 let text = match line {
@@ -170,7 +197,11 @@ impl Shared {
             if done {
                 return screen.clear();
             }
+            if !is_work {
+                last_phase = Instant::now();
+            }
             screen.draw(&running, began.elapsed());
+            screen.draw_work(Some(last_phase.elapsed()).filter(|&time| is_work && time >= WORKING));
         }
     }
 }
@@ -184,6 +215,9 @@ trait Screen {
 
     /// Draws the running phases.
     fn draw(&mut self, running: &[RunningPhase], since_start: Duration);
+
+    /// Draws that there is work without a phase, and for how long there is.
+    fn draw_work(&mut self, _time: Option<Duration>) {}
 
     /// Clears the drawing.
     fn clear(&mut self) {}
@@ -200,21 +234,31 @@ impl Screen for Silence {
 #[derive(Default)]
 struct Plain {
     last: Duration,
+    /// The lines about work without a phase.
+    work_lines: u32,
 }
 
 impl Screen for Plain {
     fn draw(&mut self, running: &[RunningPhase], since_start: Duration) {
-        if since_start - self.last < PLAIN_EVERY {
+        let every = if since_start < PLAIN_EVERY { PLAIN_AT_FIRST } else { PLAIN_EVERY };
+        if since_start - self.last < every {
             return;
         }
         self.last = since_start;
         for running in running {
-            let seconds = running.began.elapsed().as_secs_f64();
-            let progress_text = Some(running.progress_text()).filter(|text| !text.is_empty());
-            let rate = (running.bytes > 0).then(|| format!("{}/s", Bytes((running.bytes as f64 / seconds) as u64)));
-            let parts: Vec<String> = progress_text.into_iter().chain(rate).collect();
-            let colon = if parts.is_empty() { "" } else { ": " };
-            self.line(&format!("{}{colon}{}\n", running.doing(), parts.join(", ")));
+            let speed = Speed::mean(running, running.began.elapsed().as_secs_f64());
+            self.line(&progress_text::plain(running, speed));
+        }
+    }
+
+    fn draw_work(&mut self, time: Option<Duration>) {
+        let Some(time) = time else {
+            self.work_lines = 0;
+            return;
+        };
+        if time >= PLAIN_EVERY * (self.work_lines + 1) {
+            self.work_lines += 1;
+            self.line(&format!("{}\n", progress_text::work(time)));
         }
     }
 }
@@ -222,32 +266,46 @@ impl Screen for Plain {
 /// A terminal.
 struct Bars {
     all: MultiProgress,
-    bars: HashMap<Phase, ProgressBar>,
+    bars: HashMap<Phase, (ProgressBar, &'static str)>,
+    /// Work without a phase.
+    work: Option<ProgressBar>,
     hidden: bool,
+    /// Returns the columns of the terminal.
+    columns: fn() -> usize,
 }
 
 impl Bars {
     fn new() -> Bars {
-        Bars { all: MultiProgress::with_draw_target(ProgressDrawTarget::hidden()), bars: HashMap::new(), hidden: true }
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
+        Bars { all, bars: HashMap::new(), work: None, hidden: true, columns }
     }
 
-    fn update(&mut self, running: &RunningPhase) {
+    fn update(&mut self, running: &RunningPhase, columns: usize) {
+        let layout = Layout::of(columns);
+        let (done, total) = running.done();
+        let template = match layout {
+            Layout::Text => TEXT,
+            Layout::Bar(_) if total == 0 => SPINNER,
+            Layout::Bar(24..) => BAR,
+            Layout::Bar(_) => SHORT_BAR,
+        };
         let all = &self.all;
-        let bar = self.bars.entry(running.phase).or_insert_with(|| {
+        let (bar, drawn) = self.bars.entry(running.phase).or_insert_with(|| {
             // Whatever is set on a bar that is drawn draws it, so a new one gets its style before it has a place.
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-            all.add(bar.with_style(style(SPINNER)).with_prefix(running.doing()))
+            (all.add(bar.with_style(style(template)).with_prefix(running.doing())), template)
         });
-        let (done, total) = match running.bytes_total {
-            0 => (running.files, running.files_total),
-            total => (running.bytes, total),
-        };
+        if *drawn != template {
+            bar.set_style(style(template));
+            *drawn = template;
+        }
         if total > 0 && bar.length() != Some(total) {
-            bar.set_style(style(BAR));
             bar.set_length(total);
         }
         bar.set_position(done);
-        bar.set_message(message(running, bar, total > 0));
+        let per_second = bar.per_sec() as u64;
+        let left = (total > done && per_second > 0).then(|| bar.eta().as_secs_f64());
+        bar.set_message(layout.text(running, Speed { per_second, left }, columns));
         bar.tick();
     }
 }
@@ -263,7 +321,7 @@ impl Screen for Bars {
             self.all.set_draw_target(ProgressDrawTarget::stderr());
         }
         let all = &self.all;
-        self.bars.retain(|phase, bar| {
+        self.bars.retain(|phase, (bar, _)| {
             let runs = running.iter().any(|running| running.phase == *phase);
             if !runs {
                 bar.finish_and_clear();
@@ -271,28 +329,39 @@ impl Screen for Bars {
             }
             runs
         });
+        let columns = (self.columns)();
         for running in running {
-            self.update(running);
+            self.update(running, columns);
         }
     }
 
+    fn draw_work(&mut self, time: Option<Duration>) {
+        let Some(time) = time else {
+            if let Some(bar) = self.work.take() {
+                bar.finish_and_clear();
+                self.all.remove(&bar);
+            }
+            return;
+        };
+        let all = &self.all;
+        let bar = self.work.get_or_insert_with(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+            all.add(bar.with_style(style(WORK)))
+        });
+        bar.set_message(progress_text::work(time));
+        bar.tick();
+    }
+
     fn clear(&mut self) {
+        self.draw_work(None);
         self.draw(&[], Duration::ZERO);
     }
 }
 
-/// `1,200 of 1,828 files, 10.0 MB of 12.3 MB, 5.1 MB/s, 3.20 s left`
-fn message(running: &RunningPhase, bar: &ProgressBar, total_is_known: bool) -> String {
-    let progress_text = Some(running.progress_text()).filter(|text| !text.is_empty());
-    let per_second = bar.per_sec() as u64;
-    let rate = match (running.bytes_total, per_second) {
-        (_, 0) => None,
-        (0, files) => Some(format!("{}/s", Counted(files, "file"))),
-        (_, bytes) => Some(format!("{}/s", Bytes(bytes))),
-    };
-    let left = (total_is_known && per_second > 0).then(|| format!("{} left", Seconds(bar.eta().as_secs_f64().ceil())));
-    let parts: Vec<String> = progress_text.into_iter().chain(rate).chain(left).collect();
-    parts.join(", ")
+/// Returns the columns of the terminal.
+fn columns() -> usize {
+    const USUAL: usize = 80;
+    color::columns(io::stderr()).unwrap_or(USUAL)
 }
 
 fn style(template: &'static str) -> ProgressStyle {
@@ -359,6 +428,7 @@ mod tests {
         let terminal = Terminal::default();
         let mut bars = Bars::new();
         bars.hidden = false;
+        bars.columns = || 80;
         bars.all.set_draw_target(ProgressDrawTarget::term_like(Box::new(terminal.clone())));
         let running = |phase, files, files_total| RunningPhase {
             phase,
@@ -386,5 +456,20 @@ mod tests {
         }
         // The own bar of indicatif.
         assert!(!drawn.contains(['█', '░']) && !drawn.contains("0/0"), "{drawn}");
+    }
+
+    #[test]
+    fn work_without_a_phase_is_shown_with_its_time() {
+        let terminal = Terminal::default();
+        let mut bars = Bars::new();
+        bars.hidden = false;
+        bars.all.set_draw_target(ProgressDrawTarget::term_like(Box::new(terminal.clone())));
+        let drawn = || terminal.0.lock().unwrap().clone();
+        bars.draw_work(None);
+        assert_eq!(drawn(), "");
+        bars.draw_work(Some(Duration::from_secs(12)));
+        assert!(drawn().contains("Working, 12 s"), "{}", drawn());
+        bars.draw_work(None);
+        assert!(bars.work.is_none());
     }
 }

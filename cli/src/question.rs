@@ -5,11 +5,11 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use engine::Context;
-use engine::error::{Error, Kind};
+use engine::error::{Error, ErrorId};
 use engine::event::Event;
 use engine::threads;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, one_line};
 use crate::interrupt;
 
 /// The time after which an interruption is noticed, at the latest.
@@ -47,15 +47,35 @@ pub(crate) fn confirm(question: &str, is_answered: bool) -> Result<(), Failure> 
         return Ok(());
     }
     if !can_ask() {
-        let refused =
-            Failure { kind: Kind::Refused, ..Failure::usage(format!("There is no terminal to ask on: {question}")) };
+        let refused = Failure::refused(ErrorId::NoTerminal, format!("There is no terminal to ask on: {question}"));
         return Err(refused.hint("`--yes` answers yes"));
     }
     interrupt::release();
     let mut answer = String::new();
     let asked = write!(io::stderr(), "{question} [y/N] ").and_then(|()| io::stdin().lock().read_line(&mut answer));
     let is_agreed = asked.is_ok() && is_yes(&answer);
-    if is_agreed { Ok(()) } else { Err(Failure { kind: Kind::Refused, ..Failure::usage("Nothing was changed") }) }
+    if is_agreed { Ok(()) } else { Err(Failure::refused(ErrorId::Declined, "Nothing was changed")) }
+}
+
+/// Asks for a text before any work begins. An empty answer is the usual one. A wrong one is told, and asked for again;
+/// the end of the input is no answer.
+pub(crate) fn text(question: &str, usual: &str, check: impl Fn(&str) -> Result<(), String>) -> Result<String, Failure> {
+    interrupt::release();
+    loop {
+        let mut line = String::new();
+        write!(io::stderr(), "{question} [{usual}]: ").unwrap_or_default();
+        if io::stdin().lock().read_line(&mut line).unwrap_or_default() == 0 {
+            return Err(Failure::refused(ErrorId::Declined, "Nothing was written"));
+        }
+        let answer = match line.trim() {
+            "" => usual,
+            answer => answer,
+        };
+        match check(answer) {
+            Ok(()) => return Ok(answer.to_owned()),
+            Err(reason) => writeln!(io::stderr(), "{}", one_line(&reason)).unwrap_or_default(),
+        }
+    }
 }
 
 fn is_yes(line: &str) -> bool {

@@ -43,7 +43,7 @@ impl Report for ReleasesReport {
 }
 
 /// Returns the name of a state, as in `--json`.
-fn state_name(state: ReleaseState) -> &'static str {
+pub(crate) fn state_name(state: ReleaseState) -> &'static str {
     match state {
         ReleaseState::Live => "live",
         ReleaseState::Bad => "bad",
@@ -59,9 +59,13 @@ const HEADS: [&str; 8] = ["RELEASE", "STATE", "LIVE SINCE", "COMMIT", "FILES", "
 /// The columns of numbers.
 const NUMBERS: &[usize] = &[4, 5, 6];
 
+/// The columns to leave out on a narrow terminal: OWN, FILES, SIZE, COMMIT.
+const DISPENSABLE: &[usize] = &[6, 4, 5, 3];
+
 fn table(releases: &[ReleaseReport], palette: Palette) -> String {
     Table::new(HEADS)
         .numbers(NUMBERS)
+        .dispensable(DISPENSABLE)
         .styled_rows(releases.iter().map(|release| (row(release), style(release))))
         .text(palette)
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use engine::error::Kind;
+use engine::error::{ErrorId, Kind};
 use serde::Serialize;
 
 use crate::color::Palette;
@@ -54,16 +54,17 @@ pub(crate) fn object(report: &impl Serialize) -> Result<String, Failure> {
     match serde_json::to_string(report) {
         Ok(object) => Ok(json::on_one_line(&object) + "\n"),
         Err(error) => {
-            Err(Failure { kind: Kind::Bug, ..Failure::usage("The result cannot be written as JSON").because(&error) })
+            Err(Failure { kind: Kind::Bug, ..Failure::refused(ErrorId::Bug, "The result cannot be written as JSON") }
+                .because(&error))
         }
     }
 }
 
 /// Prints the text or the object of a report.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    stdout::write(text).map_err(|error| Failure {
-        kind: Kind::Refused,
-        ..Failure::usage("Could not write the result to stdout; the work itself is done").because(&error)
+    stdout::write(text).map_err(|error| {
+        let message = "Could not write the result to stdout; the work itself is done";
+        Failure::refused(ErrorId::OutputFailed, message).because(&error)
     })
 }
 
@@ -105,9 +106,10 @@ impl Block {
 mod tests {
     use engine::path::is_unprintable;
     use engine::report::{
-        AcquireReport, ChangesReport, CleanupReport, DiffReport, LockReport, MakingReport, PinReport, ReleaseReport,
-        ReleasesReport, RunsReport, SetupReport, SharedListReport, SharedWriteReport, StatusReport, TrafficReport,
-        TreeReport, UnlockReport,
+        AcquireReport, ChangesReport, CleanupReport, DiffReport, DiskDiffReport, DiskUseReport, LockReport,
+        MakingReport, PinReport, PreviewReport, ReleaseReport, ReleasesReport, RunsReport, SetupReport,
+        SharedListReport, SharedWriteReport, SizedPath, SizesReport, StatusReport, TrafficReport, TreeReport,
+        UnlockReport,
     };
     use engine::report::{Change, ChangedPath, DeployReport, DeployState, Seconds};
     use serde::de::DeserializeOwned;
@@ -194,7 +196,18 @@ mod tests {
         }));
         check::<CleanupReport>(&json!({
             "dry_run": false, "removed": ["1"], "kept": [{ "id": "2", "reason": "r" }], "objects_removed": 1,
-            "freed_bytes": 1, "warnings": [],
+            "freed_bytes": 1, "freed_inodes": 1, "left_names": 1, "warnings": [],
+        }));
+        let usage = json!({ "bytes": 1, "inodes": 1 });
+        check::<DiskUseReport>(&json!({
+            "deploy_path": "/p", "objects": 1, "store": usage, "trees": usage, "shared": usage, "cache": usage,
+            "staging": usage, "trash": usage, "spare": "1", "records": usage, "removed": ["1"], "foreign": usage,
+            "original": usage, "other": usage, "total": usage, "free_bytes": 1, "free_inodes": 1, "warnings": ["w"],
+            "releases": [{ "id": "1", "state": "live", "files": 1, "bytes": 1, "own": usage, "shared": usage }],
+        }));
+        check::<DiskDiffReport>(&json!({
+            "release": "1", "live": true, "content": true, "paths_left_out": 1, "warnings": ["w"],
+            "paths": [{ "path": "p", "kind": "added", "bytes_before": null, "bytes_after": 1 }],
         }));
         check::<SharedListReport>(&json!({
             "paths": [{ "path": "p", "kind": "file", "bytes": 1, "mode": "0600", "linked": true }],
@@ -215,8 +228,8 @@ mod tests {
             "differences": [differences], "warnings": [],
         }));
         check::<StatusReport>(&json!({
-            "deploy_path": "/p", "current_path": "/c", "live": release(), "broken": null, "rollback": "1",
-            "forward": null, "trial": null, "lock": holder(), "manual_lock": manual_lock(), "releases": 1,
+            "deploy_path": "/p", "current_path": "/c", "link": "release", "live": release(), "broken": null,
+            "rollback": "1", "forward": null, "trial": null, "lock": holder(), "manual_lock": manual_lock(), "releases": 1,
             "store_objects": 1, "store_bytes": 1, "staging_bytes": 0, "spare": null, "free_bytes": 1,
             "free_inodes": null, "store": "s", "foreign": ["f"], "warnings": [],
             "comparison": { "releases": ["1"], "content": true, "differences": [differences] },
@@ -254,6 +267,10 @@ mod tests {
                 traffic: TrafficReport::default(),
                 making: serde_json::from_value::<MakingReport>(making).unwrap(),
                 removed: Vec::new(),
+                preview: Some(PreviewReport {
+                    new: SizesReport { bytes: 1, largest: vec![SizedPath { path: text(), bytes: 1 }] },
+                    ..PreviewReport::default()
+                }),
                 hooks: vec![text()],
                 edited: None,
                 warnings: Vec::new(),
@@ -265,7 +282,8 @@ mod tests {
             before: text.to_owned(),
             paths: vec![ChangedPath {
                 path: text.to_owned(),
-                change: Change::New,
+                from: Some(text.to_owned()),
+                change: Change::Moved,
                 bytes_before: None,
                 bytes_after: None,
             }],

@@ -27,7 +27,7 @@ fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(Settings, Roll
         (_, true) => Some(RollbackTo::Forward),
         (to, false) => to.as_deref().map(words::rollback_to).transpose()?,
     };
-    let (to, stage) = words::rollback(&args.words(), flag)?;
+    let (to, stage) = words::rollback(&args.words(), session.stages, flag)?;
     let target = args.target.target.clone();
     let RollbackArgs { interrupt, pass_lock: passes_manual, .. } = *args;
     let lock = LockRequest { interrupt, passes_manual, ..args.lock.request() };

@@ -8,6 +8,8 @@ pub(crate) enum RunVerb {
     Rollback,
     Cleanup,
     HooksRun,
+    Adopt,
+    AdoptUndo,
 }
 
 impl RunVerb {
@@ -19,6 +21,8 @@ impl RunVerb {
             RunVerb::Rollback => "rollback",
             RunVerb::Cleanup => "cleanup",
             RunVerb::HooksRun => "hooks run",
+            RunVerb::Adopt => "adopt",
+            RunVerb::AdoptUndo => "adopt --undo",
         }
     }
 

@@ -1,6 +1,7 @@
 //! One run: resolves the settings of a verb, runs the engine with progress and interrupts, and prints the result.
 
 use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use engine::event::{Event, Observer};
 use serde_json::{Value, json};
 
 use crate::args::GlobalArgs;
-use crate::color::Palette;
+use crate::color::{self, Palette};
 use crate::environment::Environment;
 use crate::events::{self, EventLines};
 use crate::failure::{self, Failure};
@@ -29,6 +30,7 @@ use crate::stdout;
 use crate::tally::Verbosity;
 use crate::terminal;
 use crate::uses::Uses;
+use crate::words::Stages;
 
 /// The parts that every verb runs with.
 pub(crate) struct Session<'a> {
@@ -36,13 +38,29 @@ pub(crate) struct Session<'a> {
     pub(crate) everywhere: &'a GlobalArgs,
     /// The surroundings.
     pub(crate) environment: &'a Environment,
+    /// The stages of the config. None if it cannot be read: the verb reports that.
+    pub(crate) stages: &'a Stages,
     /// The words and flags that make another verb work at the same place.
     pub(crate) place: String,
     /// The line to print when a signal ends a verb that switches at once.
     pub(crate) last_line: Option<String>,
 }
 
+/// The progress that a verb shows.
+#[derive(Clone, Copy)]
+struct Show {
+    talk: Verbosity,
+    /// Whether it shows work without a phase.
+    work: bool,
+}
+
 impl Session<'_> {
+    /// Returns a session whose messages send other verbs to another place.
+    pub(crate) fn at(&self, place: String) -> Session<'_> {
+        let Session { everywhere, environment, stages, .. } = *self;
+        Session { everywhere, environment, stages, place, last_line: self.last_line.clone() }
+    }
+
     /// Resolves the settings for a place, for a verb that uses these keys.
     pub(crate) fn settings(&self, place: &Place, uses: Uses) -> Result<Settings, Failure> {
         Settings::read(place, uses, self.everywhere, self.environment)
@@ -69,7 +87,9 @@ impl Session<'_> {
         verb: Option<RunVerb>,
         work: impl FnOnce(&Context) -> Result<T, E>,
     ) -> Result<(), Failure> {
-        let (report, log) = self.observe(settings, talk, verb, Report::outcome, work)?;
+        // A rollback may ask while it runs, and the answer is typed where the work would be drawn.
+        let show = Show { talk, work: verb != Some(RunVerb::Rollback) };
+        let (report, log) = self.observe(settings, show, verb, Report::outcome, work)?;
         let object = report::logged_object(&report, log.as_deref().map(RunLog::path))?;
         if let Some(log) = log {
             log.end("done", &object);
@@ -84,20 +104,33 @@ impl Session<'_> {
         talk: Verbosity,
         work: impl FnOnce(&Context) -> Result<T, E>,
     ) -> Result<T, Failure> {
-        self.observe(settings, talk, None, |_| None, work).map(|(result, _)| result)
+        self.observe(settings, Show { talk, work: true }, None, |_| None, work).map(|(result, _)| result)
+    }
+
+    /// Works like [`Session::call`], for a verb that prints while it runs.
+    pub(crate) fn stream<T, E: Into<Failure>>(
+        &self,
+        settings: &Settings,
+        work: impl FnOnce(&Context) -> Result<T, E>,
+    ) -> Result<T, Failure> {
+        let show = Show { talk: Verbosity::Brief, work: false };
+        self.observe(settings, show, None, |_| None, work).map(|(result, _)| result)
     }
 
     /// Runs the engine with progress. `outcome` is for the webhook. Returns also the log, which waits for its last line.
     fn observe<T, E: Into<Failure>>(
         &self,
         settings: &Settings,
-        talk: Verbosity,
+        show: Show,
         verb: Option<RunVerb>,
         outcome: impl FnOnce(&T) -> Option<Outcome>,
         work: impl FnOnce(&Context) -> Result<T, E>,
     ) -> Result<(T, Option<Arc<RunLog>>), Failure> {
-        let palette = self.palette(io::stderr().is_terminal());
-        let progress = Progress::start(self.talk(talk), palette, self.environment.dumb_terminal);
+        let palette = self.palette(&io::stderr());
+        let progress = Progress::start(self.talk(show.talk), palette, self.environment.dumb_terminal);
+        if show.work {
+            progress.show_work();
+        }
         let cancel = Cancel::default();
         let heard = interrupt::listen(cancel.clone(), Arc::clone(&progress), self.last_line.clone());
         let mut audience = Audience(vec![progress.clone()]);
@@ -144,9 +177,9 @@ impl Session<'_> {
         Records { events, log }
     }
 
-    /// Prints the result of a verb that knows no secrets, or has masked them.
-    pub(crate) fn print<T: Report>(&self, report: &T) -> Result<(), Failure> {
-        self.print_or(report, &Secrets::default(), || report::object(report))
+    /// Prints the result of a verb without secrets. A verb that knows none, or has masked them, gives an empty mask.
+    pub(crate) fn print<T: Report>(&self, report: &T, secrets: &Secrets) -> Result<(), Failure> {
+        self.print_or(report, secrets, || report::object(report))
     }
 
     /// Prints the result of a verb as a text for people, or as the object that `object` makes of it.
@@ -161,7 +194,7 @@ impl Session<'_> {
             Output::Object => report::print(&object()?),
             Output::Events => report::print(&events::line("done", &object()?)),
             Output::Text if T::ANSWERS || !self.everywhere.quiet => {
-                let text = report.text(self.palette(io::stdout().is_terminal()), self.everywhere.verbose);
+                let text = report.text(self.palette(&io::stdout()), self.everywhere.verbose);
                 let mut text = secrets.mask_text(text);
                 if let Some(next) = report.next() {
                     text += &format!("{}\n", failure::at_place(&next, &self.place));
@@ -180,8 +213,9 @@ impl Session<'_> {
         }
     }
 
-    fn palette(&self, is_terminal: bool) -> Palette {
-        Palette::new(self.everywhere.color, self.environment, is_terminal)
+    fn palette(&self, stream: &(impl IsTerminal + AsFd)) -> Palette {
+        let palette = Palette::new(self.everywhere.color, self.environment, stream.is_terminal());
+        palette.of_width(color::columns(stream))
     }
 }
 

@@ -318,6 +318,7 @@ fn policy(keys: Keys) -> Policy {
         hook_edits: keys.hook_edits.map_or(default.hook_edits, |edits| edits.value),
         carry_over: keys.carry_over.map(|globs| globs.value).unwrap_or_default(),
         writable,
+        min_free: keys.min_free.map_or(default.min_free, |min_free| min_free.value),
     }
 }
 

@@ -8,10 +8,11 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use engine::error::Kind;
+use engine::error::ErrorId;
 use engine::path::RelativePath;
 use engine::report::{SharedEntryReport, SharedKind, SharedListReport, SharedWriteReport};
-use serde::Serialize;
+use engine::shell::quoted;
+use serde::{Serialize, Serializer};
 use similar::{ChangeTag, TextDiff};
 
 use crate::args::{PlaceArgs, SharedArgs, SharedCommand, SharedFileArgs};
@@ -20,6 +21,7 @@ use crate::failure::{Failure, one_line};
 use crate::place::Place;
 use crate::question::{can_ask, confirm};
 use crate::report::Report;
+use crate::secrets::Secrets;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::table::Table;
@@ -111,7 +113,10 @@ fn write(
         let verb = if known.is_some() { "Replace" } else { "Make" };
         confirm(&format!("{verb} `shared/{path}` on {}?", settings.target.destination), session.everywhere.yes)?;
     }
-    session.run(settings, Verbosity::Brief, |context| engine::shared_write(context, path, known, content))
+    let whole = settings.target.destination.path().join("shared").join(path.as_path());
+    session.run(settings, Verbosity::Brief, |context| {
+        engine::shared_write(context, path, known, content).map(|report| Written { report, whole })
+    })
 }
 
 /// Returns the difference of two contents: its lines where they may be shown, else their number.
@@ -155,9 +160,8 @@ impl Report for PullReport {
 
 fn pull(session: &Session<'_>, settings: &Settings, path: &RelativePath, local: &str) -> Result<(), Failure> {
     let content = read(session, settings, path)?.ok_or_else(|| missing(path))?;
-    let failed = |error: io::Error| Failure {
-        kind: Kind::Refused,
-        ..Failure::usage(format!("Could not write `{local}`")).because(&error)
+    let failed = |error: io::Error| {
+        Failure::refused(ErrorId::OutputFailed, format!("Could not write `{local}`")).because(&error)
     };
     if local == STREAM {
         return io::stdout().write_all(&content).map_err(failed);
@@ -167,18 +171,18 @@ fn pull(session: &Session<'_>, settings: &Settings, path: &RelativePath, local: 
         confirm(&format!("Replace `{local}`?"), session.everywhere.yes)?;
     }
     engine::write_private_file(&file, &content)?;
-    session.print(&PullReport { path: path.to_string(), file, bytes: content.len() as u64 })
+    let report = PullReport { path: path.to_string(), file, bytes: content.len() as u64 };
+    session.print(&report, &Secrets::default())
 }
 
 fn missing(path: &RelativePath) -> Failure {
-    Failure { kind: Kind::Refused, ..Failure::usage(format!("There is no `shared/{path}`")) }
+    Failure::refused(ErrorId::SharedMissing, format!("There is no `shared/{path}`"))
         .hint("`cutover shared list` shows what is there")
 }
 
 fn edit(session: &Session<'_>, settings: &Settings, path: &RelativePath) -> Result<(), Failure> {
     let known = read(session, settings, path)?;
-    let failed =
-        |error: io::Error| Failure { kind: Kind::Refused, ..Failure::usage("Could not edit the file").because(&error) };
+    let failed = |error: io::Error| Failure::refused(ErrorId::EditorFailed, "Could not edit the file").because(&error);
     // Only this user may read it.
     let mut file = tempfile::Builder::new().prefix("cutover-").suffix(&suffix(path)).tempfile().map_err(failed)?;
     file.write_all(known.as_deref().unwrap_or_default()).map_err(failed)?;
@@ -186,7 +190,7 @@ fn edit(session: &Session<'_>, settings: &Settings, path: &RelativePath) -> Resu
     // The editor may have put another file in its place.
     let content = fs::read(file.path()).map_err(failed)?;
     if known.is_none() && content.is_empty() {
-        return Err(Failure { kind: Kind::Refused, ..Failure::usage("Nothing was written: the file is empty") });
+        return Err(Failure::refused(ErrorId::Declined, "Nothing was written: the file is empty"));
     }
     write(session, settings, path, known.as_deref(), &content).map_err(|failure| match file.keep() {
         Ok((_, kept)) => Failure {
@@ -214,13 +218,13 @@ fn run_editor(session: &Session<'_>, file: &Path) -> Result<(), Failure> {
         None => {
             let hint =
                 "Set EDITOR, or take the file with `cutover shared pull` and put it back with `cutover shared push`";
-            return Err(Failure::usage("There is no terminal for an editor").hint(hint));
+            return Err(Failure::usage("There is no terminal for an editor").with_id(ErrorId::NoTerminal).hint(hint));
         }
     };
     crate::interrupt::release();
     // An editor may have arguments: the shell splits them.
     let status = Command::new("sh").arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(file).status();
-    let refused = |message: String| Failure { kind: Kind::Refused, ..Failure::usage(message) };
+    let refused = |message: String| Failure::refused(ErrorId::EditorFailed, message);
     match status {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(refused(format!("The editor `{editor}` failed ({status}), and nothing was written"))),
@@ -269,6 +273,38 @@ impl Report for SharedWriteReport {
     }
 }
 
+/// A file that was written, with its place.
+struct Written {
+    report: SharedWriteReport,
+    /// The whole path on the server.
+    whole: PathBuf,
+}
+
+impl Serialize for Written {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.report.serialize(serializer)
+    }
+}
+
+impl Report for Written {
+    const ANSWERS: bool = false;
+
+    fn text(&self, palette: Palette, is_verbose: bool) -> String {
+        self.report.text(palette, is_verbose)
+    }
+
+    /// A new file is readable for its owner alone, and the application may run as another user.
+    fn next(&self) -> Option<String> {
+        let path = quoted(&one_line(&self.whole.to_string_lossy()));
+        (self.report.written && self.report.created).then(|| {
+            format!(
+                "Only the user that deploys may read it. If the application runs as another user, such as `www-data`: \
+                 `sudo chgrp www-data {path} && sudo chmod 640 {path}` on the server"
+            )
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,6 +320,20 @@ mod tests {
         assert_eq!(shown(Some(b"A=1\nB=2\n"), b"A=1\nB=3\nC=4\n", false), "shared/.env: 2 lines added, 1 removed\n");
         assert_eq!(shown(None, b"\0\x01", true), "shared/.env: new → 2 B\n");
         assert_eq!(shown(None, b"\x1b[2J\n", true).lines().last().unwrap(), "+\\u{1b}[2J");
+    }
+
+    #[test]
+    fn a_new_file_is_told_with_the_command_that_lets_another_user_read_it() {
+        let written = |created| {
+            let (path, mode) = (".env".to_owned(), "0600".to_owned());
+            let report = SharedWriteReport { path, written: true, created, bytes: 5, mode, warnings: Vec::new() };
+            Written { report, whole: "/srv/a b/shared/.env".into() }
+        };
+        assert_eq!(written(true).text(Palette::plain(), false), "shared/.env is made, 5 B, mode 0600\n");
+        let next = written(true).next().unwrap();
+        let command = "`sudo chgrp www-data '/srv/a b/shared/.env' && sudo chmod 640 '/srv/a b/shared/.env'`";
+        assert!(next.contains(command), "{next}");
+        assert_eq!(written(false).next(), None);
     }
 
     #[test]

@@ -7,8 +7,8 @@ use engine::shared_path::{Conflict, Missing, SharedPath};
 use toml::de::DeValue;
 
 use crate::entry::{Entry, entries};
-use crate::keys::Keys;
 use crate::mistake::{Located, Mistake, list};
+use crate::shape::{Shape, words};
 
 /// The keys of a table that declares a shared path.
 const NAMES: [&str; 3] = ["path", "conflict", "missing"];
@@ -22,38 +22,22 @@ const CONFLICTS: [(&str, Conflict); 5] = [
 const MISSING: [(&str, Missing); 3] =
     [("required", Missing::Required), ("optional", Missing::Optional), ("create", Missing::Create)];
 
+const MISSING_WORDS: [&str; 3] = words(&MISSING);
+const CONFLICT_WORDS: [&str; 5] = words(&CONFLICTS);
+
+/// The rules of files: they cannot be merged.
+const OF_FILES: [&str; 4] = ["link", "seed", "keep", "error"];
+
+/// The shape of shared directories.
+pub(crate) const DIRECTORIES: Shape = Shape::SharedPaths { conflict: &CONFLICT_WORDS, missing: &MISSING_WORDS };
+
+/// The shape of shared files.
+pub(crate) const FILES: Shape = Shape::SharedPaths { conflict: &OF_FILES, missing: &MISSING_WORDS };
+
 /// The greatest mode of a writable directory: all bits but setuid.
 const MODE_MAX: u32 = 0o3777;
 /// The owner's rights, without which a release could not be removed.
 const OWNER_ALL: u32 = 0o700;
-
-impl Keys {
-    /// Refuses a shared path that is named twice or is within another one: each path is one link in a release, and a
-    /// link within a link would be made in `shared/`.
-    pub(crate) fn check_shared(&self) -> Result<(), Mistake> {
-        let lists = [&self.shared_dirs, &self.shared_files];
-        let mut earlier: Vec<&Located<SharedPath>> = Vec::new();
-        for path in lists.into_iter().flatten().flat_map(|list| &list.value) {
-            for other in &earlier {
-                let (inner, outer) = (&path.value.path, &other.value.path);
-                let place = format!("({})", other.line);
-                let reason = if inner == outer {
-                    format!("the shared path `{inner}` is named twice {place}")
-                } else if inner.is_within(outer) {
-                    format!("the shared path `{inner}` lies within `{outer}` {place}")
-                } else if outer.is_within(inner) {
-                    format!("the shared path `{inner}` holds `{outer}` {place}")
-                } else {
-                    continue;
-                };
-                let mistake = Mistake::new(path.line, reason);
-                return Err(mistake.hint("Name the outer one only: all that is in it is shared with it"));
-            }
-            earlier.push(path);
-        }
-        Ok(())
-    }
-}
 
 impl Entry<'_> {
     /// Reads a list of shared directories.
@@ -69,7 +53,7 @@ impl Entry<'_> {
             Some(Located { value, line }) => {
                 let reason = format!("the shared file `{}` cannot be merged: `merge` is for directories", value.path);
                 let mistake = Mistake::new(*line, reason);
-                Err(mistake.hint("For a file, `conflict` is one of `link`, `seed`, `keep` and `error`"))
+                Err(mistake.hint(format!("For a file, `conflict` is one of {}", list(OF_FILES))))
             }
         }
     }

@@ -12,6 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use engine::error::ErrorId;
 use engine::target::{Destination, Reach, SshDestination};
 use engine::{PinningOptions, sudo_words};
 
@@ -103,8 +104,11 @@ fn not_run(error: &io::Error) -> Failure {
 
 fn become_shell(current: &Path, environment: &Environment) -> Result<(), Failure> {
     if !current.is_dir() {
-        return Err(Failure::refused(format!("No release is live: `{}` leads nowhere", current.display()))
-            .hint("Deploy one with `cutover deploy`"));
+        return Err(Failure::refused(
+            ErrorId::NothingDeployed,
+            format!("No release is live: `{}` leads nowhere", current.display()),
+        )
+        .hint("Deploy one with `cutover deploy`"));
     }
     let shell = environment.shell.clone().unwrap_or_else(|| PathBuf::from("/bin/sh"));
     let error = Command::new(&shell).arg("-l").current_dir(current).env("PWD", current).exec();

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use engine::StatusCheck;
-use engine::error::Kind;
+use engine::error::{ErrorId, Kind};
 use engine::release::ReleaseId;
-use engine::report::{ComparisonReport, DifferenceKind, Differences, ReleaseReport, StatusReport, TrialReport};
+use engine::report::{
+    ComparisonReport, DifferenceKind, Differences, LinkState, ReleaseReport, StatusReport, TrialReport,
+};
 
 use crate::args::StatusArgs;
 use crate::color::Palette;
@@ -33,11 +35,7 @@ impl Report for StatusReport {
     fn text(&self, palette: Palette, _: bool) -> String {
         let headline = match &self.live {
             Some(release) => format!("Release {} is live", release.id),
-            None => match &self.broken {
-                Some(id) => format!("`current` leads to release {id}, which is damaged or gone"),
-                None if self.rollback.is_some() => "Nothing is live: the link is missing".to_owned(),
-                None => "Nothing is live yet".to_owned(),
-            },
+            None => nothing_live(self),
         };
         let rollback = self.rollback.as_ref().map_or("none".into(), |id| format!("goes to {id}"));
         let store = format!("{}, {}", Counted(self.store_objects, "object"), Bytes(self.store_bytes));
@@ -79,6 +77,21 @@ impl Report for StatusReport {
     }
 }
 
+/// Says why nothing is live.
+fn nothing_live(report: &StatusReport) -> String {
+    match (&report.broken, report.link) {
+        (Some(id), _) => return format!("`current` leads to release {id}, which is damaged or gone"),
+        (None, LinkState::AdoptionUnfinished) => "Nothing is live: an adoption is not finished",
+        (None, LinkState::NotALink) => "Nothing is live: a directory or a file stands in the place of the link",
+        (None, LinkState::Elsewhere) => "Nothing is live: the link leads elsewhere",
+        (None, LinkState::Release | LinkState::Missing) if report.rollback.is_some() => {
+            "Nothing is live: the link is missing"
+        }
+        (None, LinkState::Release | LinkState::Missing) => "Nothing is live yet",
+    }
+    .to_owned()
+}
+
 /// Says what follows the trial of the live release. It can end only while a run has the lock.
 fn trial_text(trial: &TrialReport, has_lock: bool) -> String {
     match (has_lock, &trial.back_to) {
@@ -103,7 +116,7 @@ fn add_comparison(block: &mut Block, comparison: &ComparisonReport) {
 }
 
 /// Returns the failure for releases that differ from what was deployed.
-fn failure(differences: &[Differences], live: Option<&ReleaseId>) -> Option<Failure> {
+pub(crate) fn failure(differences: &[Differences], live: Option<&ReleaseId>) -> Option<Failure> {
     let releases: BTreeSet<&ReleaseId> = differences.iter().flat_map(|group| &group.releases).collect();
     let subject = match releases.into_iter().collect::<Vec<_>>()[..] {
         [] => return None,
@@ -121,8 +134,12 @@ fn failure(differences: &[Differences], live: Option<&ReleaseId>) -> Option<Fail
         "The live release is not among them. A rollback to the others needs `--force`, so deploy their source instead"
     };
     Some(
-        Failure { kind: Kind::Damage, ..Failure::usage(format!("{subject} not what was deployed")).hint(hint) }
-            .reported(),
+        Failure {
+            kind: Kind::Damage,
+            ..Failure::refused(ErrorId::ReleaseEdited, format!("{subject} not what was deployed"))
+        }
+        .hint(hint)
+        .reported(),
     )
 }
 
@@ -141,6 +158,7 @@ mod tests {
             deploy_path: "/srv/shop".into(),
             current_path: "/srv/shop/current".into(),
             live: None,
+            link: LinkState::Missing,
             broken: None,
             rollback: None,
             forward: None,
@@ -164,6 +182,7 @@ mod tests {
     #[test]
     fn a_status_says_what_is_live_first() {
         let report = StatusReport {
+            link: LinkState::Release,
             live: Some(ReleaseReport {
                 id: "20260325140000".parse().unwrap(),
                 state: ReleaseState::Live,
@@ -236,5 +255,18 @@ Nothing is live yet
   free      12.3 GB
 ";
         assert_eq!(report().text(Palette::plain(), false), expected);
+    }
+
+    #[test]
+    fn what_stands_in_the_place_of_the_link_is_the_reason_that_nothing_is_live() {
+        let headline = |link, rollback: Option<&str>| {
+            let rollback = rollback.map(|id| id.parse().unwrap());
+            StatusReport { link, rollback, ..report() }.text(Palette::plain(), false).lines().next().unwrap().to_owned()
+        };
+        assert_eq!(headline(LinkState::Missing, Some("1")), "Nothing is live: the link is missing");
+        assert_eq!(headline(LinkState::AdoptionUnfinished, None), "Nothing is live: an adoption is not finished");
+        let place = "Nothing is live: a directory or a file stands in the place of the link";
+        assert_eq!(headline(LinkState::NotALink, None), place);
+        assert_eq!(headline(LinkState::Elsewhere, Some("1")), "Nothing is live: the link leads elsewhere");
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn run(session: &Session<'_>, args: &SwitchArgs) -> Result<(), Failur
 }
 
 fn prepare(session: &Session<'_>, args: &SwitchArgs) -> Result<(Settings, SwitchTo), Failure> {
-    let (release, stage) = words::switch(&args.release.words())?;
+    let (release, stage) = words::switch(&args.release.words(), session.stages)?;
     let target = args.release.target.target.clone();
     let settings = session
         .settings(&Place { stage, target }, Uses::Everything)?

@@ -162,7 +162,11 @@ pub(crate) fn line_of(event: &Event) -> String {
     match event {
         Event::Began(phase) => doing(*phase).to_owned(),
         Event::AgentCopied { bytes, is_lent } => {
-            let done = if *is_lent { "Lent the server the agent" } else { "Copied the agent to the server" };
+            let done = if *is_lent {
+                "Copied the agent to a temporary directory of the server"
+            } else {
+                "Copied the agent to the server"
+            };
             format!("{done} ({})", Bytes(*bytes))
         }
         Event::GoingBack(ends) => going(ends),
@@ -205,11 +209,13 @@ pub(crate) fn doing(phase: Phase) -> &'static str {
         Phase::Scan => "Scanning",
         Phase::Lock => "Waiting for the lock",
         Phase::Upload => "Sending",
+        Phase::Copy => "Copying the site",
         Phase::Assemble => "Assembling",
         Phase::Sync => "Syncing",
         Phase::Hooks => "Running hooks",
         Phase::Switch => "Switching",
         Phase::Cleanup => "Cleaning up",
+        Phase::Check => "Reading objects",
     }
 }
 
@@ -229,20 +235,31 @@ impl RunningPhase {
         doing(self.phase)
     }
 
-    /// Returns the progress: `1,200 of 1,828 files, 10.0 MB of 12.3 MB`. Empty if nothing was counted.
-    pub(crate) fn progress_text(&self) -> String {
-        let files = match (self.files, self.files_total) {
+    /// Returns the number that is done and that of all: of bytes if the phase knows how many there are, else of files.
+    /// 0: not known.
+    pub(crate) fn done(&self) -> (u64, u64) {
+        match self.bytes_total {
+            0 => (self.files, self.files_total),
+            total => (self.bytes, total),
+        }
+    }
+
+    /// Returns the files: `1,200 of 1,828 files`. None if none were counted.
+    pub(crate) fn files_text(&self) -> Option<String> {
+        match (self.files, self.files_total) {
             (0, 0) => None,
             (files, 0) => Some(Counted(files, "file").to_string()),
             (files, total) => Some(format!("{} of {}", Count(files), Counted(total, "file"))),
-        };
-        let bytes = match (self.bytes, self.bytes_total) {
+        }
+    }
+
+    /// Returns the bytes: `10.0 MB of 12.3 MB`. None if none were counted.
+    pub(crate) fn bytes_text(&self) -> Option<String> {
+        match (self.bytes, self.bytes_total) {
             (0, 0) => None,
             (bytes, 0) => Some(Bytes(bytes).to_string()),
             (bytes, total) => Some(format!("{} of {}", Bytes(bytes), Bytes(total))),
-        };
-        let parts: Vec<String> = files.into_iter().chain(bytes).collect();
-        parts.join(", ")
+        }
     }
 
     /// Returns the line at the end of the phase.
@@ -253,11 +270,13 @@ impl RunningPhase {
             Phase::Scan => "Scanned",
             Phase::Lock => "Got the lock",
             Phase::Upload => "Sent",
+            Phase::Copy => "Copied the site",
             Phase::Assemble => "Assembled",
             Phase::Sync => "Made it durable",
             Phase::Hooks => "Ran hooks",
             Phase::Switch => "Switched",
             Phase::Cleanup => "Cleaned up",
+            Phase::Check => "Read objects",
         };
         let mut line = done.to_owned();
         if self.files > 0 {
@@ -381,12 +400,15 @@ mod tests {
             Event::Progress { phase: Phase::CopyAgent, files: 0, files_total: 0, bytes: 5, bytes_total: 2000 };
         tally.take(copying, now);
         let running = tally.running(Phase::CopyAgent, now);
-        assert_eq!((running.doing(), running.progress_text()), ("Copying the agent", "5 B of 2.0 kB".to_owned()));
+        assert_eq!((running.doing(), running.bytes_text()), ("Copying the agent", Some("5 B of 2.0 kB".to_owned())));
         tally.take(Event::Ended(Phase::CopyAgent), now);
         assert!(tally.running.is_empty());
         tally.take(Event::AgentCopied { bytes: 2000, is_lent: false }, now);
         tally.take(Event::AgentCopied { bytes: 2000, is_lent: true }, now);
-        let expected = ["Copied the agent to the server (2.0 kB)", "Lent the server the agent (2.0 kB)"];
+        let expected = [
+            "Copied the agent to the server (2.0 kB)",
+            "Copied the agent to a temporary directory of the server (2.0 kB)",
+        ];
         assert_eq!(Vec::from(tally.lines), expected.map(|line| Line::Info(line.into())));
     }
 
@@ -394,11 +416,14 @@ mod tests {
     fn what_is_not_known_is_not_shown() {
         let mut tally = Tally::new(Verbosity::Brief);
         let now = Instant::now();
-        assert_eq!(tally.running(Phase::Connect, now).progress_text(), "");
+        assert_eq!(tally.running(Phase::Connect, now).files_text(), None);
+        assert_eq!(tally.running(Phase::Connect, now).bytes_text(), None);
         tally.take(progress(Phase::Upload, 1, 999), now);
-        assert_eq!(tally.running(Phase::Upload, now).progress_text(), "1 of 1,828 files, 999 B of 12.3 MB");
+        let upload = tally.running(Phase::Upload, now);
+        assert_eq!(upload.files_text().as_deref(), Some("1 of 1,828 files"));
+        assert_eq!(upload.bytes_text().as_deref(), Some("999 B of 12.3 MB"));
         let scan = tally.running(Phase::Scan, now);
         (scan.files, scan.bytes) = (1, 2000);
-        assert_eq!(scan.progress_text(), "1 file, 2.0 kB");
+        assert_eq!(scan.files_text().zip(scan.bytes_text()), Some(("1 file".into(), "2.0 kB".into())));
     }
 }

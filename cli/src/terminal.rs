@@ -4,12 +4,12 @@
 //! nor stderr is a terminal: then the command runs in a job or a script.
 //!
 //! An answer that must not be seen is typed without an echo. The terminal gets its modes back in any case: at the end
-//! of the question, after a panic, and before a second signal ends the program ([`restore`]). Ctrl-Z is off meanwhile,
-//! since a shell would take over a terminal without an echo.
+//! of the question, after a panic, and before the program ends ([`close`]), since another thread may still ask then.
+//! Ctrl-Z is off meanwhile, since a shell would take over a terminal without an echo.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use engine::ask::{Answers, Asker, Question, Secret, Subject};
@@ -34,8 +34,28 @@ const LINE_MAX: usize = 4096;
 /// The value of a special character that is off.
 const OFF: u8 = 0;
 
-/// The modes to give back to the terminal, while a question has changed them.
-static SAVED: Mutex<Option<Termios>> = Mutex::new(None);
+/// Held while the modes of the terminal change.
+static MODES: Mutex<Modes> = Mutex::new(Modes { saved: None, is_closed: false });
+
+struct Modes {
+    /// Those to give back to the terminal, while a question has changed them.
+    saved: Option<Termios>,
+    /// The program ends: no question changes the modes any more.
+    is_closed: bool,
+}
+
+impl Modes {
+    fn give_back(&mut self) {
+        if let (Some(saved), Ok(tty)) = (self.saved.take(), open()) {
+            // Without the answer that may have been typed in part.
+            tcsetattr(&tty, OptionalActions::Flush, &saved).unwrap_or_default();
+        }
+    }
+}
+
+fn modes() -> MutexGuard<'static, Modes> {
+    MODES.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Returns the person at the terminal, if there is one.
 pub(crate) fn answers(progress: &Arc<Progress>) -> Answers {
@@ -46,13 +66,11 @@ pub(crate) fn answers(progress: &Arc<Progress>) -> Answers {
     Answers::of(Arc::new(Person { progress: Arc::clone(progress), turn: Mutex::new(()) }))
 }
 
-/// Gives the terminal its modes back, if a question has changed them.
-pub(crate) fn restore() {
-    let saved = SAVED.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let (Some(saved), Ok(tty)) = (saved, open()) {
-        // Without the answer that may have been typed in part.
-        tcsetattr(&tty, OptionalActions::Flush, &saved).unwrap_or_default();
-    }
+/// Gives the terminal its modes back, if a question has changed them, and ends all questions.
+pub(crate) fn close() {
+    let mut modes = modes();
+    modes.is_closed = true;
+    modes.give_back();
 }
 
 fn open() -> io::Result<File> {
@@ -78,7 +96,7 @@ impl Asker for Person {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let _pause = self.progress.pause();
         let Ok(mut tty) = open() else { return Ok(None) };
-        let hidden = (!question.echo).then(|| Hidden::make(&tty));
+        let hidden = if question.echo { None } else { Some(Hidden::make(&tty)?) };
         // After the echo is off, which drops what was typed before.
         tty.write_all(words(question).as_bytes()).unwrap_or_default();
         let answer = read_line(&mut tty, cancel);
@@ -159,22 +177,26 @@ fn read_line(tty: &mut File, cancel: &Cancel) -> Result<Option<Secret>, Error> {
 struct Hidden;
 
 impl Hidden {
-    fn make(tty: &File) -> Hidden {
-        if let Ok(modes) = tcgetattr(tty) {
-            let mut hidden = modes.clone();
+    fn make(tty: &File) -> Result<Hidden, Error> {
+        let mut modes = modes();
+        if modes.is_closed {
+            return Err(Error::Interrupted);
+        }
+        if let Ok(shown) = tcgetattr(tty) {
+            let mut hidden = shown.clone();
             hidden.local_modes -= LocalModes::ECHO | LocalModes::ECHONL;
             hidden.local_modes |= LocalModes::ICANON | LocalModes::ISIG;
             hidden.special_codes[SpecialCodeIndex::VSUSP] = OFF;
-            SAVED.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(modes);
+            modes.saved.get_or_insert(shown);
             tcsetattr(tty, OptionalActions::Flush, &hidden).unwrap_or_default();
         }
-        Hidden
+        Ok(Hidden)
     }
 }
 
 impl Drop for Hidden {
     fn drop(&mut self) {
-        restore();
+        modes().give_back();
     }
 }
 

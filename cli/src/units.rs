@@ -3,24 +3,7 @@
 use std::fmt;
 
 use engine::path::Shown;
-pub(crate) use engine::units::{Bytes, Time};
-
-/// A whole number with thousands separators: `78,622`.
-pub(crate) struct Count(pub(crate) u64);
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = self.0.to_string();
-        let mut text = String::new();
-        for (index, digit) in digits.chars().enumerate() {
-            if index > 0 && (digits.len() - index).is_multiple_of(3) {
-                text.push(',');
-            }
-            text.push(digit);
-        }
-        f.pad(&text)
-    }
-}
+pub(crate) use engine::units::{Bytes, Count, Time};
 
 /// A count and its noun, in the plural unless it is one: `1 file`, `78,622 files`.
 pub(crate) struct Counted(pub(crate) u64, pub(crate) &'static str);
@@ -79,16 +62,6 @@ impl fmt::Display for Commit<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn counts_have_their_thousands_apart() {
-        let check = |count: u64, expected: &str| assert_eq!(Count(count).to_string(), expected);
-        check(0, "0");
-        check(999, "999");
-        check(1000, "1,000");
-        check(1_234_567, "1,234,567");
-        assert_eq!(format!("{:>6}|", Count(1000)), " 1,000|");
-    }
 
     #[test]
     fn one_is_singular() {

@@ -117,6 +117,19 @@ pub(crate) fn check(dir: &Dir) -> Result<(), Error> {
     }
 }
 
+/// Returns who could change a directory of the deploy path, or a directory above it: all that [`check`] refuses.
+pub(crate) fn exposures(directory: &Path) -> std::io::Result<Vec<Exposure>> {
+    let judge = Judge::here();
+    let real = std::fs::canonicalize(directory)?;
+    let exposure = |path: &Path| Ok(judge.others(path, &std::fs::metadata(path)?.into(), true));
+    real.ancestors().map(exposure).filter_map(std::io::Result::transpose).collect()
+}
+
+/// Returns who could change a directory inside the deploy path: what [`check_inner`] refuses.
+pub(crate) fn inner_exposure(directory: &Path) -> std::io::Result<Option<Exposure>> {
+    Ok(Judge::here().others(directory, &std::fs::symlink_metadata(directory)?.into(), false))
+}
+
 fn parent(path: &Path) -> PathBuf {
     path.parent().unwrap_or(path).to_owned()
 }
@@ -175,14 +188,11 @@ impl Judge {
     }
 
     fn owner(&self, path: &Path, owner: u32) -> Exposure {
-        Exposure {
-            path: path.to_owned(),
-            to: ExposedTo::Owner(self.accounts.user_name(owner).unwrap_or_else(|| owner.to_string())),
-        }
+        Exposure { path: path.to_owned(), to: ExposedTo::Owner(self.accounts.user_shown(owner)) }
     }
 
     fn group_name(&self, group: u32) -> String {
-        self.accounts.group_name(group).unwrap_or_else(|| group.to_string())
+        self.accounts.group_shown(group)
     }
 
     fn writers(&self, path: &Path, ownership: &Ownership, may_be_sticky: bool) -> Option<Writers> {

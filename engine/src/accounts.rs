@@ -42,10 +42,37 @@ impl Accounts {
         name_of(&self.groups, group)
     }
 
+    /// Returns a user's name for a message, or the number if it has none.
+    pub fn user_shown(&self, user: u32) -> String {
+        self.user_name(user).unwrap_or_else(|| user.to_string())
+    }
+
+    /// Returns a group's name for a message, or the number if it has none.
+    pub(crate) fn group_shown(&self, group: u32) -> String {
+        self.group_name(group).unwrap_or_else(|| group.to_string())
+    }
+
     /// Returns a group's number, if there is one of that name.
     pub(crate) fn group_number(&self, name: &str) -> Option<u32> {
         let fields = lines(&self.groups).find(|fields| fields.first() == Some(&name.as_bytes()))?;
         std::str::from_utf8(fields.get(2)?).ok()?.parse().ok()
+    }
+
+    /// Returns a user's number, if there is one of that name.
+    pub(crate) fn user_number(&self, name: &str) -> Option<u32> {
+        let fields = lines(&self.users).find(|fields| fields.first() == Some(&name.as_bytes()))?;
+        std::str::from_utf8(fields.get(2)?).ok()?.parse().ok()
+    }
+
+    /// Returns the numbers of a user's groups.
+    pub(crate) fn groups_of(&self, user: u32) -> Vec<u32> {
+        let number = |field: Option<&&[u8]>| std::str::from_utf8(field?).ok()?.parse::<u32>().ok();
+        let Some(fields) = line_of(&self.users, user) else { return Vec::new() };
+        let is_member = |group: &Vec<&[u8]>| {
+            group.get(3).is_some_and(|members| members.split(|&byte| byte == b',').any(|name| name == fields[0]))
+        };
+        let others = lines(&self.groups).filter(is_member).filter_map(|group| number(group.get(2)));
+        number(fields.get(3)).into_iter().chain(others).collect()
     }
 
     /// Returns a user's home directory, if an absolute one is known.
@@ -122,6 +149,9 @@ mod tests {
         // The home is not an absolute path.
         assert_eq!(accounts.home(1001), None);
         assert_eq!(accounts.home(10), None);
+        assert_eq!((accounts.user_number("www-data"), accounts.user_number("none")), (Some(33), None));
+        assert_eq!(accounts.groups_of(33), [33, 1001]);
+        assert_eq!(accounts.groups_of(10), [0_u32; 0]);
         assert_eq!(accounts.shell(33).as_deref(), Some(Path::new("/sbin/nologin")));
     }
 

@@ -4,19 +4,24 @@
 //! who checks the network. Errors that any part can return are in this file.
 //!
 //! `Display` says which action failed and on what; the cause stays in `source()`, and the command prints it once.
-//! [`Error::hint`] returns the next step as data. [`Error::kind`] decides the exit code. An error of the agent
-//! crosses the wire as a [`Refusal`]: its kind, its text, its causes and its hint.
+//! [`Error::hint`] returns the next step as data. [`Error::kind`] decides the exit code. [`Error::id`] is a word by which a
+//! person finds what the docs say. An error of the agent
+//! crosses the wire as a [`Refusal`]: its id, its kind, its text, its causes and its hint.
 
+mod adopt;
 mod check;
 mod damage;
+mod fpm;
 mod hint;
 mod hook;
 mod http;
+mod id;
 mod kind;
 mod login;
 mod reach;
 mod refusal;
 mod release;
+mod shortage;
 mod site;
 mod source;
 mod start;
@@ -31,18 +36,23 @@ use crate::hook::Hook;
 use crate::path::Shown;
 use crate::units::Bytes;
 
+pub use adopt::AdoptError;
 pub use check::{CheckError, CheckFault};
 pub use damage::{DamageError, NamedDifferences};
+pub use fpm::FpmFault;
 pub use hint::{
-    CheckHint, DamageHint, Hint, HookHint, LoginHint, ReachHint, ReleaseHint, SiteHint, SourceHint, StartHint,
+    AdoptHint, CheckHint, DamageHint, FpmRemedy, Hint, HookHint, LoginHint, ReachHint, ReleaseHint, RightsHint,
+    SiteHint, SourceHint, StartHint,
 };
 pub use hook::HookError;
 pub use http::HttpFault;
+pub use id::ErrorId;
 pub use kind::Kind;
 pub use login::{LoginError, LoginRemedy};
 pub use reach::ReachError;
 pub use refusal::Refusal;
 pub use release::ReleaseError;
+pub use shortage::{Shortage, SpaceRemedy};
 pub use site::SiteError;
 pub use source::SourceError;
 pub use start::StartError;
@@ -58,6 +68,9 @@ pub enum Error {
     /// The deploy path cannot be used as it is.
     #[error(transparent)]
     Site(#[from] SiteError),
+    /// A site cannot be adopted, or given back.
+    #[error(transparent)]
+    Adopt(#[from] AdoptError),
     /// A release cannot be made, switched to or reused now.
     #[error(transparent)]
     Release(#[from] ReleaseError),
@@ -158,15 +171,20 @@ impl Error {
             Ok(CommandEnd::Done) => Ok(()),
             Ok(CommandEnd::Stopped) => Err(Error::Interrupted),
             Ok(end) => Err(HookError::Failed { name, phase, end, stays_live: false }.into()),
+            Err(Error::Hook(error @ HookError::NotReset { .. })) => Err(error.into()),
             Err(source) => Err(HookError::NotRun { name, phase, source: Box::new(source), stays_live: false }.into()),
         }
     }
 
     /// Notes that the release of a hook that failed, or whose runner ended, is good and stays live.
     pub(crate) fn with_good_release(mut self) -> Error {
-        use HookError::{Failed, NotRun, RunnerEnded};
-        if let Error::Hook(Failed { stays_live, .. } | NotRun { stays_live, .. } | RunnerEnded { stays_live }) =
-            &mut self
+        use HookError::{Failed, NotReset, NotRun, RunnerEnded};
+        if let Error::Hook(
+            Failed { stays_live, .. }
+            | NotRun { stays_live, .. }
+            | NotReset { stays_live, .. }
+            | RunnerEnded { stays_live },
+        ) = &mut self
         {
             *stays_live = true;
         }
@@ -175,8 +193,7 @@ impl Error {
 
     /// Returns whether a disk or a quota is full.
     pub(crate) fn is_full(&self) -> bool {
-        use io::ErrorKind::{QuotaExceeded, StorageFull};
-        matches!(self, Error::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
+        matches!(self, Error::Io { source, .. } if ErrorId::of_io(source) == ErrorId::DiskFull)
     }
 
     /// Returns the kind, which decides the exit code.
@@ -192,6 +209,7 @@ impl Error {
             Error::Check(_) => Kind::Hook,
             Error::Io { source, .. } => Kind::of_io(source),
             Error::Site(_)
+            | Error::Adopt(_)
             | Error::MessageTooLong { .. }
             | Error::ProtocolVersion { .. }
             | Error::NoThread { .. }
@@ -204,11 +222,39 @@ impl Error {
         }
     }
 
+    /// Returns the id.
+    pub fn id(&self) -> ErrorId {
+        match self {
+            Error::Source(error) => error.id(),
+            Error::Site(error) => error.id(),
+            Error::Adopt(error) => error.id(),
+            Error::Release(error) => error.id(),
+            Error::Damage(error) => error.id(),
+            Error::Reach(error) => error.id(),
+            Error::Login(error) => error.id(),
+            Error::Start(error) => error.id(),
+            Error::Hook(error) => error.id(),
+            Error::Check(_) => ErrorId::CheckFailed,
+            Error::Io { source, .. } => ErrorId::of_io(source),
+            Error::LineLost { .. } => ErrorId::ConnectionLost,
+            Error::Protocol(_) => ErrorId::ProtocolBroken,
+            Error::MessageTooLong { .. } => ErrorId::MessageTooLong,
+            Error::ProtocolVersion { .. } => ErrorId::OtherVersion,
+            Error::Agent(refusal) => refusal.id,
+            Error::NoThread { .. } => ErrorId::TooManyProcesses,
+            Error::Database { .. } => ErrorId::ManifestDatabase,
+            Error::Usage(_) => ErrorId::Usage,
+            Error::Interrupted => ErrorId::Interrupted,
+            Error::Bug(_) => ErrorId::Bug,
+        }
+    }
+
     /// Returns the next step, if there is one.
     pub fn hint(&self) -> Option<Hint> {
         match self {
             Error::Source(error) => Some(Hint::Source(error.hint())),
             Error::Site(error) => Some(Hint::Site(error.hint())),
+            Error::Adopt(error) => Some(Hint::Adopt(error.hint())),
             Error::Release(error) => error.hint().map(Hint::Release),
             Error::Damage(error) => Some(Hint::Damage(error.hint())),
             Error::Reach(error) => Some(error.hint()),
@@ -244,7 +290,7 @@ impl Error {
         if let Error::Agent(refusal) = self {
             causes.clone_from(&refusal.causes);
         }
-        Refusal { kind: self.kind(), message: self.to_string(), causes, hint: self.hint() }
+        Refusal { id: self.id(), kind: self.kind(), message: self.to_string(), causes, hint: self.hint() }
     }
 }
 

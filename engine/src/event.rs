@@ -22,6 +22,8 @@ pub enum Phase {
     Lock,
     /// Sending the content that the server lacks.
     Upload,
+    /// Bringing the content of an adopted site into the store.
+    Copy,
     /// Making the release's directories and links.
     Assemble,
     /// Making the release durable on the server's disk.
@@ -32,6 +34,8 @@ pub enum Phase {
     Switch,
     /// Removing releases and objects by retention.
     Cleanup,
+    /// Reading objects, in an examination.
+    Check,
 }
 
 /// News of a hook.

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::fastcgi::FpmAddress;
+
 /// The moment at which a hook runs, in the order of a deploy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -53,7 +55,7 @@ impl HookPhase {
     ];
 
     /// Returns the name, as the config has it.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             HookPhase::BeforeBuild => "before_build",
             HookPhase::Build => "build",
@@ -134,8 +136,10 @@ pub struct Hook {
     pub name: String,
     /// Its phase.
     pub phase: HookPhase,
-    /// Its command.
+    /// Its command. Where it resets OPcache, only the time limit counts.
     pub command: Command,
+    /// The address of PHP-FPM whose OPcache it resets, instead of running a command. Only on the server.
+    pub opcache_reset: Option<FpmAddress>,
     /// The deploys on which it runs.
     pub when: When,
     /// Whether the deploy fails if it fails. If not, its failure is a warning.

@@ -12,6 +12,7 @@ pub mod cancel;
 pub mod check;
 pub mod error;
 pub mod event;
+pub mod fastcgi;
 pub mod hash;
 pub mod hook;
 pub mod host_key;
@@ -20,6 +21,7 @@ pub mod journal;
 pub mod link;
 pub mod live;
 pub mod manual_lock;
+pub mod min_free;
 pub mod moment;
 pub mod path;
 pub mod pattern;
@@ -60,12 +62,13 @@ mod wire;
 
 pub use command::{CommandEnd, Mask};
 pub use request::{
-    CleanupRequest, Context, DeployRequest, DiffSide, LockRequest, PinRequest, SourceRequest, StatusCheck,
-    SwitchRequest, SwitchTo,
+    AdoptRequest, CleanupRequest, Context, DeployRequest, DiffSide, DiskDiffRequest, DoctorRequest, LockRequest,
+    PinRequest, SourceRequest, StatusCheck, SwitchRequest, SwitchTo, WebCheckRequest,
 };
 pub use run_log::{RUN_LOGS_KEPT, RunLog};
 pub use verbs::{
-    AgentRole, acquire_lock, cleanup, deploy, diff, exec, journal, lock_status, pin, releases, run_hook, runs,
-    serve_agent, setup, shared_list, shared_read, shared_write, status, switch, unlock, write_private_file,
+    AgentRole, acquire_lock, adopt, cleanup, deploy, diff, diff_on_disk, disk_use, doctor, exec, journal, lock_status,
+    pin, releases, run_hook, runs, serve_agent, setup, shared_list, shared_read, shared_write, status, survey, switch,
+    undo_adoption, unlock, web_check, write_new_file, write_private_file,
 };
 pub use wire::{BUILD, PinningOptions, sudo_words};

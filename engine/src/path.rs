@@ -154,6 +154,11 @@ pub fn is_unprintable(character: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// Returns a path for a message, as [`Shown`] writes it.
+pub(crate) fn shown_path(path: &Path) -> String {
+    Shown(path.as_os_str().as_bytes()).to_string()
+}
+
 /// Bytes from a filesystem or from another machine, to be shown. Characters that are not printable are escaped, so that
 /// a name can neither move the cursor of a terminal nor forge a line of a log.
 pub struct Shown<'a>(pub &'a [u8]);

@@ -12,7 +12,7 @@ use crate::path::RelativePath;
 use crate::pin::Pin;
 use crate::writable::Writable;
 
-/// The name of a release: a directory in `releases/`. It begins with a digit, so that it is never mistaken for a stage.
+/// The name of a release: a directory in `releases/`. It has a digit, so no plain word is one.
 ///
 /// By default it is the time of the deploy in UTC, `YYYYMMDDHHMMSS`. Names say nothing of the order: the record does.
 ///
@@ -29,7 +29,9 @@ enum Packed {
 
 /// The text cannot name a release.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` cannot name a release: a digit, then at most 63 letters, digits, `.`, `_` or `-`")]
+#[error(
+    "`{0}` cannot name a release: a letter or a digit, then at most 63 letters, digits, `.`, `_` or `-`, with a digit in it"
+)]
 pub struct NotAReleaseId(String);
 
 impl ReleaseId {
@@ -50,6 +52,12 @@ impl ReleaseId {
         ReleaseId(at.strftime(TIME_FORM).to_string())
     }
 
+    /// Returns the time that the name is, in Unix seconds. None if it is none.
+    pub(crate) fn time(&self) -> Option<u64> {
+        let time = jiff::civil::DateTime::strptime(TIME_FORM, &self.0).ok()?;
+        time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second().try_into().ok()
+    }
+
     /// Returns the name one second later. None if this name is not a time.
     pub(crate) fn a_second_later(&self) -> Option<ReleaseId> {
         let time = jiff::civil::DateTime::strptime(TIME_FORM, &self.0).ok()?;
@@ -62,9 +70,10 @@ impl FromStr for ReleaseId {
     type Err = NotAReleaseId;
 
     fn from_str(text: &str) -> Result<ReleaseId, NotAReleaseId> {
-        let starts = text.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
+        let starts = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+        let has_digit = text.bytes().any(|byte| byte.is_ascii_digit());
         let holds = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-        if starts && holds && text.len() <= 64 {
+        if starts && has_digit && holds && text.len() <= 64 {
             Ok(ReleaseId(text.to_owned()))
         } else {
             Err(NotAReleaseId(text.escape_debug().to_string()))
@@ -217,6 +226,8 @@ pub struct Record {
     pub marks: Marks,
     /// Its trial, while it is live and the trial has not ended.
     pub trial: Option<Trial>,
+    /// Whether another tool made its tree: then its files have modes, times and owners that are not in the manifest.
+    pub is_taken_over: bool,
 }
 
 /// The trial of a live release: the hooks after its switch, its checks, its confirmation.
@@ -309,11 +320,12 @@ mod tests {
     }
 
     #[test]
-    fn a_release_begins_with_a_digit_and_is_one_plain_name() {
-        for good in ["20260325120000", "1", "1.2.3-rc_1"] {
+    fn a_release_has_a_digit_and_is_one_plain_name() {
+        for good in ["20260325120000", "1", "1.2.3-rc_1", "v1.2", "release-42", "Z9"] {
             assert_eq!(good.parse::<ReleaseId>().map(String::from), Ok(good.to_owned()));
         }
-        for bad in ["", "live", "v1", "../1", "1/2", "1 2", "1\n", &"1".repeat(65)] {
+        for bad in ["", "live", "source", "shop", "../1", ".1", "-1", "_1", "1/2", "1 2", "1\n", "é1", &"1".repeat(65)]
+        {
             assert!(bad.parse::<ReleaseId>().is_err(), "{bad:?}");
         }
     }

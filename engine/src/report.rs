@@ -1,30 +1,44 @@
 //! The results of the verbs: the objects that `--json` prints. Their fields are a contract with scripts.
 
+mod adopt;
 mod deploy;
 mod differences;
+mod disk_use;
+mod doctor;
 mod hook_run;
 mod lock;
+mod preview;
+mod release_state;
 mod runs;
 mod shared;
+mod web;
 
 use serde::{Deserialize, Serialize};
 
+use crate::disk::Usage;
 use crate::error::Error;
 use crate::live::LiveNow;
 use crate::manual_lock::ManualLock;
 use crate::pin::Pin;
 use crate::release::{Bad, ReleaseId};
 
+pub use adopt::{AdoptReport, FoundKind, FoundPath, FoundSite, SurveyReport, UndoReport};
 pub use shared::{SharedEntryReport, SharedKind, SharedListReport, SharedWriteReport};
 
 pub use deploy::{
     ChangesReport, DeployReport, DeployState, MakingReport, ReuseReport, Seconds, SeededReport, TrafficReport,
     TreeReport,
 };
-pub use differences::{ComparisonReport, Difference, DifferenceKind, Differences};
+pub use differences::{ComparisonReport, Difference, DifferenceKind, Differences, DiskDiffReport, DiskDifference};
+pub use disk_use::{DiskUseReport, ReleaseUseReport, UsageReport};
+pub use doctor::{CacheRemedy, DoctorReport, Examined, Finding, FindingId, Severity, Subject};
+
 pub use hook_run::HookRunReport;
 pub use lock::{AcquireReport, LockHolder, LockReport, UnlockReport};
+pub use preview::{PreviewReport, SendReport, SizedPath, SizesReport, SpaceReport};
+pub use release_state::{LinkState, ReleaseState};
 pub use runs::{RunSummary, RunsReport};
+pub use web::{WebAnswer, WebCheckReport};
 
 /// The result of `setup`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,24 +51,6 @@ pub struct SetupReport {
     pub created: Vec<String>,
     /// Warnings, each once.
     pub warnings: Vec<String>,
-}
-
-/// The state of a release.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ReleaseState {
-    /// `current` points at it.
-    Live,
-    /// It was live or failed to become it, and no rollback goes to it unless it is named.
-    Bad,
-    /// Complete, and never switched to.
-    Ready,
-    /// The release was live earlier.
-    Earlier,
-    /// The record, the manifest or the tree is missing or damaged.
-    Damaged,
-    /// It was live and was removed. A rollback to it makes it again, if all its content is still on the server.
-    Removed,
 }
 
 /// A release, in `releases`.
@@ -142,6 +138,8 @@ pub struct StatusReport {
     pub deploy_path: String,
     /// The link to the live release, absolute.
     pub current_path: String,
+    /// What stands there.
+    pub link: LinkState,
     /// The live release.
     pub live: Option<ReleaseReport>,
     /// The release that the link leads to, if it is damaged or missing.
@@ -235,10 +233,25 @@ pub struct CleanupReport {
     pub kept: Vec<KeptRelease>,
     /// The number of objects that were removed.
     pub objects_removed: u64,
-    /// The disk space that removing objects and interrupted uploads freed, in bytes.
+    /// The disk space that was freed, in bytes: of objects, of the directories and own files of releases, and of
+    /// interrupted uploads.
     pub freed_bytes: u64,
+    /// The inodes that were freed.
+    pub freed_inodes: u64,
+    /// The space of the adopted directory, if it was to be removed and there is one. It is part of what was freed.
+    pub original: Option<UsageReport>,
+    /// The number of names in removed releases that the user may not remove. The warnings name the first ones.
+    pub left_names: u64,
     /// Warnings: failed removals, and other facts worth knowing.
     pub warnings: Vec<String>,
+}
+
+impl CleanupReport {
+    /// Counts space that was freed.
+    pub(crate) fn note_freed(&mut self, freed: Usage) {
+        self.freed_bytes += freed.bytes;
+        self.freed_inodes += freed.inodes;
+    }
 }
 
 /// A release that is due for removal and stays for now.
@@ -262,6 +275,8 @@ pub enum Change {
     Mode,
     /// Both have it, as different kinds.
     Kind,
+    /// The first side has its content at another path, which the second side does not have.
+    Moved,
     /// Only the first side has it.
     Removed,
 }
@@ -271,6 +286,8 @@ pub enum Change {
 pub struct ChangedPath {
     /// The path. Bytes that are not UTF-8 or not printable are escaped.
     pub path: String,
+    /// The path before, of a file that moved.
+    pub from: Option<String>,
     /// The way in which it differs.
     pub change: Change,
     /// The size before, for files.
@@ -292,6 +309,16 @@ pub struct DiffReport {
     pub files_changed: u64,
     /// The number of paths that only the first side has.
     pub files_removed: u64,
+    /// The number of files that moved. They count as neither new nor removed.
+    pub files_moved: u64,
+    /// The sizes of the new files.
+    pub new: SizesReport,
+    /// The sizes of the files that differ, on the second side.
+    pub changed: SizesReport,
+    /// The sizes of the files that only the first side has.
+    pub gone: SizesReport,
+    /// The sizes of the files that moved.
+    pub moved: SizesReport,
     /// The paths, sorted, up to about a million.
     pub paths: Vec<ChangedPath>,
     /// The number of further paths, which are counted and not listed.
@@ -317,6 +344,9 @@ macro_rules! has_warnings {
 }
 
 has_warnings!(
+    SurveyReport,
+    AdoptReport,
+    UndoReport,
     DeployReport,
     SetupReport,
     ReleasesReport,
@@ -326,12 +356,16 @@ has_warnings!(
     SwitchReport,
     PinReport,
     CleanupReport,
+    DiskUseReport,
+    DiskDiffReport,
     DiffReport,
+    DoctorReport,
     LockReport,
     AcquireReport,
     UnlockReport,
     SharedListReport,
-    SharedWriteReport
+    SharedWriteReport,
+    WebCheckReport
 );
 
 /// A deploy, switch or rollback that failed, with what is live now.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cancel::Cancel;
 use crate::event::Observer;
+use crate::path::RelativePath;
 use crate::pin::PinTerms;
 use crate::procedure::Procedure;
 use crate::release::{Provenance, ReleaseId};
@@ -84,12 +85,28 @@ pub struct DeployRequest {
     pub force: bool,
     /// Change nothing; report what a deploy would do.
     pub dry_run: bool,
+    /// Do not compare the need of the release with the free space.
+    pub no_space_check: bool,
     /// List every directory and hash every file, whatever the last scan knew.
     pub paranoid: bool,
     /// The zstd level of content, from 1 to 19. None: the level that the line has time for.
     pub zstd_level: Option<i32>,
     /// The number of connections for content, at most 5. None: as many as the link has use for.
     pub lanes: Option<u32>,
+}
+
+/// The site to adopt.
+#[derive(Debug, Clone, Default)]
+pub struct AdoptRequest {
+    /// Its path on the server: a directory, or the deploy path of another tool. The destination of the context is the
+    /// deploy path that it gets.
+    pub site: PathBuf,
+    /// The paths that become shared, beside those of the configuration.
+    pub share: Vec<RelativePath>,
+    /// The paths that stay in the release, whatever their names say.
+    pub keep: Vec<RelativePath>,
+    /// Link files and do not copy them.
+    pub link: bool,
 }
 
 /// The goal of a switch.
@@ -108,6 +125,17 @@ pub struct PinRequest {
     pub release: ReleaseId,
     /// The terms of the pin. None: the release is unpinned.
     pub pin: Option<PinTerms>,
+}
+
+/// The web server to ask which release it serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebCheckRequest {
+    /// The address of the site.
+    pub url: String,
+    /// The directory of the release that the site shows. None: the release itself.
+    pub root: Option<RelativePath>,
+    /// A page, from the root of the site, that shows the release or the commit of the code that runs.
+    pub version_file: Option<String>,
 }
 
 /// The options of a switch.
@@ -129,11 +157,33 @@ pub enum StatusCheck {
     Content,
 }
 
+/// The options of an examination.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DoctorRequest {
+    /// Read all objects, and not only a sample.
+    pub full: bool,
+    /// The user whose rights are examined, instead of the users of the web server.
+    pub web_user: Option<String>,
+    /// The source of the next deploy. None: its size is not known.
+    pub source: Option<SourceRequest>,
+}
+
 /// The options of a cleanup.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CleanupRequest {
     /// Change nothing; report what would be removed.
     pub dry_run: bool,
+    /// Remove the adopted directory too, so that the adoption cannot be undone any more.
+    pub original: bool,
+}
+
+/// The comparison of one release with its manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DiskDiffRequest {
+    /// The release. None: the live one.
+    pub release: Option<ReleaseId>,
+    /// Read the content of all files.
+    pub content: bool,
 }
 
 /// A side of a diff.

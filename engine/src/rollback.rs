@@ -105,10 +105,11 @@ mod tests {
         };
         check("20260325140000", true, true);
         check("1.2-rc", true, false);
-        check("abcdef0", false, true);
+        check("abcdef0", true, true);
+        check("v1.2", true, false);
         check("0abcdef", true, true);
         check(&"a".repeat(64), false, true);
-        for text in ["abcdef", "ABCDEF0", "shop", "", "-1", "../1", &"a".repeat(65), "abcdefg"] {
+        for text in ["abcdef", "ABCDEF", "shop", "", "-1", "../1", &"a".repeat(65), "abcdefg"] {
             check(text, false, false);
         }
     }

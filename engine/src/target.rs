@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::ask::Answers;
 use crate::host_key::HostKey;
 use crate::link::Link;
+use crate::min_free::MinFree;
 use crate::server::Server;
 use crate::shared_path::SharedPath;
 use crate::writable::Writable;
@@ -36,7 +37,7 @@ pub struct SshDestination {
 
 impl Destination {
     /// Returns the deploy path, as the agent opens it.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         match self {
             Destination::Local(path) => path,
             Destination::Ssh(ssh) => &ssh.path,
@@ -103,7 +104,7 @@ pub struct Reach {
     pub agent_path: Option<PathBuf>,
     /// The user that runs the agent, through `sudo`. None: the user that logs in.
     pub run_as: Option<String>,
-    /// The running program's file. It is copied to the server as the agent if no smaller one lies beside it.
+    /// The running program's file. Agents are looked for beside it. Without one it is copied as the agent itself.
     pub program: PathBuf,
 }
 
@@ -157,6 +158,8 @@ pub struct Policy {
     pub carry_over: Vec<String>,
     /// The directories that the application writes to.
     pub writable: Writable,
+    /// The space that a deploy leaves free.
+    pub min_free: MinFree,
 }
 
 impl Default for Policy {
@@ -175,6 +178,7 @@ impl Default for Policy {
             hook_edits: HookEdits::default(),
             carry_over: Vec::new(),
             writable: Writable::default(),
+            min_free: MinFree::default(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Bytes and times as they are shown to people.
+//! Bytes, counts and times as they are shown to people.
 
 use std::fmt;
 use std::time::Duration;
@@ -28,6 +28,23 @@ impl fmt::Display for Span {
             (minutes, 0) => write!(f, "{minutes} min"),
             (minutes, seconds) => write!(f, "{minutes} min {seconds} s"),
         }
+    }
+}
+
+/// A whole number with thousands separators: `78,622`.
+pub struct Count(pub u64);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        let mut text = String::new();
+        for (index, digit) in digits.chars().enumerate() {
+            if index > 0 && (digits.len() - index).is_multiple_of(3) {
+                text.push(',');
+            }
+            text.push(digit);
+        }
+        f.pad(&text)
     }
 }
 
@@ -62,6 +79,16 @@ mod tests {
         check(59, "59 s");
         check(75, "1 min 15 s");
         check(900, "15 min");
+    }
+
+    #[test]
+    fn counts_have_their_thousands_apart() {
+        let check = |count: u64, expected: &str| assert_eq!(Count(count).to_string(), expected);
+        check(0, "0");
+        check(999, "999");
+        check(1000, "1,000");
+        check(1_234_567, "1,234,567");
+        assert_eq!(format!("{:>6}|", Count(1000)), " 1,000|");
     }
 
     #[test]

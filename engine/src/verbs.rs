@@ -1,6 +1,10 @@
 //! The public verbs: the functions of the engine for a program.
 
+mod adopting;
+mod diff;
+mod doctor;
 mod role;
+mod web_check;
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -18,18 +22,18 @@ use crate::error::{Error, SiteError};
 use crate::event::{Event, Observer, Warnings};
 use crate::hash::Hash;
 use crate::hook;
-use crate::manifest::{Manifest, diff as manifest_diff};
+use crate::manifest::Manifest;
 use crate::manual_lock::LockMessage;
-use crate::path::{RelativePath, Shown};
+use crate::path::RelativePath;
 use crate::release::ReleaseId;
 use crate::report::RunSummary;
 use crate::report::{
-    AcquireReport, Change, ChangedPath, CleanupReport, DeployFailure, DeployReport, DiffReport, HasWarnings,
-    HookRunReport, LockReport, PinReport, ReleasesReport, RunsReport, SetupReport, SharedListReport, SharedWriteReport,
-    StatusReport, SwitchReport, UnlockReport,
+    AcquireReport, CleanupReport, DeployFailure, DeployReport, DiskUseReport, HasWarnings, HookRunReport, LockReport,
+    PinReport, ReleasesReport, RunsReport, SetupReport, SharedListReport, SharedWriteReport, StatusReport,
+    SwitchReport, UnlockReport,
 };
 use crate::request::{
-    CleanupRequest, Context, DeployRequest, DiffSide, PinRequest, SourceRequest, StatusCheck, SwitchRequest, SwitchTo,
+    CleanupRequest, Context, DeployRequest, PinRequest, SourceRequest, StatusCheck, SwitchRequest, SwitchTo,
 };
 use crate::target::Destination;
 use crate::threads;
@@ -37,11 +41,11 @@ use crate::wire::bounds::SHARED_FILE_BYTES_MAX;
 use crate::wire::message::{CheckDepth, Reply, Request};
 use crate::wire::{Connection, Install, Resolution, connect, pipe};
 
+pub use adopting::{adopt, survey, undo_adoption};
+pub use diff::{diff, diff_on_disk};
+pub use doctor::doctor;
 pub use role::{AgentRole, serve_agent};
-
-/// The memory for the list of a comparison, in bytes: a million paths of 60 bytes. Names are short, but the paths that
-/// they make need not be: those of a forged manifest would take gigabytes.
-const LISTED_BYTES_MAX: usize = 128 << 20;
+pub use web_check::web_check;
 
 /// Makes the directories of the deploy path.
 pub fn setup(context: &Context) -> Result<SetupReport, Error> {
@@ -172,10 +176,19 @@ pub fn pin(context: &Context, request: &PinRequest) -> Result<PinReport, Error> 
 pub fn cleanup(context: &Context, request: CleanupRequest) -> Result<CleanupReport, Error> {
     context.with_warnings(|context| {
         let install = if request.dry_run { Install::Vanish } else { Install::Keep };
-        match context.ask(Request::Cleanup { dry_run: request.dry_run }, install)? {
+        let CleanupRequest { dry_run, original } = request;
+        match context.ask(Request::Cleanup { dry_run, original }, install)? {
             Reply::Cleanup(report) => Ok(report),
             _ => Err(mismatch()),
         }
+    })
+}
+
+/// Reports the space that the parts of the deploy path take.
+pub fn disk_use(context: &Context) -> Result<DiskUseReport, Error> {
+    context.with_warnings(|context| match context.ask(Request::DiskUse, Install::Vanish)? {
+        Reply::DiskUse(report) => Ok(*report),
+        _ => Err(mismatch()),
     })
 }
 
@@ -201,53 +214,6 @@ pub fn unlock(context: &Context) -> Result<UnlockReport, Error> {
         Reply::Unlock(report) => Ok(report),
         _ => Err(mismatch()),
     })
-}
-
-/// Compares two sides by their manifests alone: no content is sent.
-pub fn diff(context: &Context, before: &DiffSide, after: &DiffSide) -> Result<DiffReport, Error> {
-    context.with_warnings(|context| diff_in(context, before, after))
-}
-
-fn diff_in(context: &Context, before: &DiffSide, after: &DiffSide) -> Result<DiffReport, Error> {
-    threads::start_pool()?;
-    let sides = [before, after];
-    let wanted: Vec<Option<ReleaseId>> = sides
-        .iter()
-        .filter_map(|side| match side {
-            DiffSide::Release(id) => Some(Some(id.clone())),
-            DiffSide::Live => Some(None),
-            DiffSide::Source(_) => None,
-        })
-        .collect();
-    let memory = Memory::open(&context.state_dir, context.observer.clone());
-    let received = if wanted.is_empty() { Vec::new() } else { context.manifests(wanted, &memory)? };
-    let mut received = received.into_iter();
-    let mut side = |side: &DiffSide| match side {
-        DiffSide::Source(request) => Ok(("source".to_owned(), Arc::new(context.scan_for_diff(request, &memory)?))),
-        DiffSide::Release(_) | DiffSide::Live => received.next().ok_or_else(mismatch),
-    };
-    let ((before, old), (after, new)) = (side(before)?, side(after)?);
-    let mut report = DiffReport { before, after, ..DiffReport::default() };
-    let mut room = LISTED_BYTES_MAX;
-    manifest_diff::compare(Some(&old), &new, |difference| {
-        match difference.change {
-            Change::New => report.files_new += 1,
-            Change::Removed => report.files_removed += 1,
-            Change::Content | Change::Mode | Change::Kind => report.files_changed += 1,
-        }
-        let path = Shown(&difference.path).to_string();
-        match room.checked_sub(path.len() + size_of::<ChangedPath>()).filter(|_| report.paths_left_out == 0) {
-            Some(left) => room = left,
-            None => return report.paths_left_out += 1,
-        }
-        report.paths.push(ChangedPath {
-            path,
-            change: difference.change,
-            bytes_before: difference.bytes_before,
-            bytes_after: difference.bytes_after,
-        });
-    });
-    Ok(report)
 }
 
 /// Lists `shared/`.
@@ -290,6 +256,15 @@ pub fn write_private_file(path: &Path, content: &[u8]) -> Result<(), Error> {
         return Err(Error::Usage(format!("`{}` is not the path of a file", path.display())));
     };
     Dir::open(parent)?.replace(name.as_bytes(), content)
+}
+
+/// Writes a new file of this machine, readable for everybody. Returns false, and writes nothing, if there is something
+/// of that name.
+pub fn write_new_file(path: &Path, content: &[u8]) -> Result<bool, Error> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Error::Usage(format!("`{}` is not the path of a file", path.display())));
+    };
+    Dir::open(parent)?.put_new_public(name.as_bytes(), content)
 }
 
 fn mismatch() -> Error {
@@ -348,7 +323,7 @@ impl Context {
 
     fn ask_to_switch(&self, request: Request) -> Result<Reply, DeployFailure> {
         let connection = self.connect(self.start_resolution()?, Install::Keep, false, &self.cancel)?;
-        query::switch(connection, hello(self, request), self)
+        query::switch(connection, hello(self, request), &[], self)
     }
 
     /// Returns the manifests of releases. None in `wanted` is the live one. Manifests in the database are not sent.

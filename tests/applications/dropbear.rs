@@ -31,7 +31,7 @@ run = 'echo "restarted $(cat index.html)" >> "$CUTOVER_SHARED_PATH/log"'
 
 #[test]
 fn hooks_run_over_dropbear_and_a_migration_ends_once_though_the_connection_is_cut() {
-    if !is_root("hooks_run_over_dropbear…") {
+    if !is_root() {
         return;
     }
     let mut sshd = Sshd::start();

@@ -48,10 +48,7 @@ impl Shop {
         let mut site = Site::new();
         run(Command::new("cp").arg("-R").arg(files().join("shop/.")).arg(site.path("source")));
         let php = Php::start(&site);
-        let nginx = Nginx::start(&site.path("nginx"), |port| {
-            let all = "index index.php;\n location / { try_files $uri /index.php; }";
-            php.server_of_the_readme(&site, port).replace("index index.php;", all)
-        });
+        let nginx = Nginx::start(&site.path("nginx"), |port| php.server_block(&site, port));
         let config = config(&site, &php, nginx.port);
         site.configure(&config);
         write(&site, 1);

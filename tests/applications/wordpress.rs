@@ -1,6 +1,7 @@
 //! WordPress behind nginx, PHP-FPM and MariaDB, whose plugins are installed, updated and edited on the server.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::slice;
 
@@ -32,23 +33,13 @@ impl Blog {
     /// Starts the servers, deploys WordPress with a theme and a plugin as release 1, and sets it up.
     fn open(config: &str) -> Blog {
         let mut site = Site::new();
-        let copy = |words: &[&str]| drop(run(Command::new("cp").args(words).arg(site.path("source"))));
-        // Debian has links to files of other packages in it.
-        copy(&["-RL", "/usr/share/wordpress/."]);
-        fs::remove_file(site.source("wp-config.php")).unwrap();
-        let own = |directory: &str| {
-            let from = files().join("wordpress").join(directory);
-            run(Command::new("cp").arg("-R").arg(from).arg(site.source("wp-content")));
-        };
-        own("themes");
-        own("plugins");
-        fs::remove_dir_all(site.source("wp-content/plugins/gallery")).unwrap();
+        take_wordpress(&site.path("source"));
         let database = MariaDb::start(&site.path("mariadb"));
         let php = Php::start(&site);
         let nginx = Nginx::start(&site.path("nginx"), |port| {
             // Debian's parameters name the host without its port, to which WordPress would redirect.
             let host = "fastcgi_param HTTP_HOST $http_host;\n fastcgi_param DOCUMENT_ROOT";
-            let server = php.server_of_the_readme(&site, port);
+            let server = php.server_block(&site, port);
             server.replace("/current/public;", "/current;").replace("fastcgi_param DOCUMENT_ROOT", host)
         });
         site.configure(&format!("{SHARED}{config}"));
@@ -101,6 +92,17 @@ impl Blog {
     }
 }
 
+/// Copies WordPress into a directory, with a theme and a plugin.
+pub(super) fn take_wordpress(to: &Path) {
+    // Debian has links to files of other packages in it.
+    run(Command::new("cp").args(["-RL", "/usr/share/wordpress/."]).arg(to));
+    fs::remove_file(to.join("wp-config.php")).unwrap();
+    for own in ["themes", "plugins"] {
+        run(Command::new("cp").arg("-R").arg(files().join("wordpress").join(own)).arg(to.join("wp-content")));
+    }
+    fs::remove_dir_all(to.join("wp-content/plugins/gallery")).unwrap();
+}
+
 /// Returns the code of a plugin.
 fn plugin_of(name: &str, version: u32) -> String {
     let code = fs::read_to_string(files().join(format!("wordpress/plugins/{name}/{name}.php"))).unwrap();
@@ -108,20 +110,23 @@ fn plugin_of(name: &str, version: u32) -> String {
 }
 
 /// Writes the source of a version.
-fn write(site: &Site, version: u32) {
+pub(super) fn write(site: &Site, version: u32) {
     let theme = fs::read_to_string(files().join("wordpress/themes/plain/index.php")).unwrap();
     site.write("wp-content/themes/plain/index.php", theme.replace("VERSION", &version.to_string()));
 }
 
 /// Does something that an administrator does in the browser.
 fn on_server(site: &Site, words: &[&str]) {
-    let mut command = Command::new("php");
-    command.arg(files().join("wordpress/server.php")).arg(site.target("current")).args(words);
-    run(&mut command);
+    administer(&site.target("current"), words);
+}
+
+/// Does that in a directory of WordPress.
+pub(super) fn administer(directory: &Path, words: &[&str]) {
+    run(Command::new("php").arg(files().join("wordpress/server.php")).arg(directory).args(words));
 }
 
 /// Returns `wp-config.php`.
-fn settings(database: &MariaDb, port: u16) -> String {
+pub(super) fn settings(database: &MariaDb, port: u16) -> String {
     let defines = [
         ("DB_NAME", "site"),
         ("DB_USER", "root"),

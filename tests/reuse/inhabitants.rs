@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,7 +14,7 @@ use crate::support::mount::{Mount, Turn};
 use crate::support::program;
 use crate::support::site::{RunResult, Site, text};
 use crate::support::sshd::is_root;
-use crate::support::tree::assert_same;
+use crate::support::tree::{self, assert_same};
 
 use super::{deployed, spare, with_spare};
 
@@ -49,7 +49,7 @@ const STAY: &str = "echo there; exec sleep 600";
 
 #[test]
 fn however_a_process_lives_in_a_release_it_is_found() {
-    if !is_root("however_a_process_lives_in_a_release_it_is_found") {
+    if !is_root() {
         return;
     }
     let _turn = Turn::to_make_namespaces();
@@ -84,7 +84,7 @@ fn however_a_process_lives_in_a_release_it_is_found() {
 
 #[test]
 fn a_process_whose_root_is_in_a_release_is_found() {
-    if !is_root("a_process_whose_root_is_in_a_release_is_found") {
+    if !is_root() {
         return;
     }
     let (site, spare) = with_spare();
@@ -165,7 +165,7 @@ fn site_of_deployer() -> (Site, PathBuf) {
         chown(site.path(path), Some(DEPLOYER), Some(DEPLOYER)).unwrap();
     }
     for path in ["", "source", "home"] {
-        fs::set_permissions(site.path(path), fs::Permissions::from_mode(0o755)).unwrap();
+        tree::set_mode(site.path(path), 0o755);
     }
     let program = site.path("cutover");
     program::copy(Path::new(env!("CARGO_BIN_EXE_cutover")), &program);
@@ -192,7 +192,7 @@ const AS_DEPLOYER: [&str; 6] = ["setpriv", "--reuid", "65534", "--regid", "65534
 fn hidden_sleep(site: &Site) -> PathBuf {
     let program = site.path("hidden-sleep");
     program::copy(Path::new("/bin/sleep"), &program);
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o111)).unwrap();
+    tree::set_mode(&program, 0o111);
     program
 }
 
@@ -205,7 +205,7 @@ fn live_hidden_in(site: &Site, user: u32, directory: &Path) -> Inhabitant {
 
 #[test]
 fn a_hidden_process_that_started_in_a_release_never_finds_another_version_there() {
-    if !is_root("a_hidden_process_that_started_in_a_release_never_finds_another_version_there") {
+    if !is_root() {
         return;
     }
     for user in [SERVER, DEPLOYER] {
@@ -227,7 +227,7 @@ fn a_hidden_process_that_started_in_a_release_never_finds_another_version_there(
 
 #[test]
 fn a_hidden_process_that_started_within_the_grace_may_live_in_what_was_live_before() {
-    if !is_root("a_hidden_process_that_started_within_the_grace_may_live_in_what_was_live_before") {
+    if !is_root() {
         return;
     }
     let (mut site, program) = site_of_deployer();
@@ -244,7 +244,7 @@ fn a_hidden_process_that_started_within_the_grace_may_live_in_what_was_live_befo
 
 #[test]
 fn a_hidden_process_may_live_where_the_process_that_started_it_did() {
-    if !is_root("a_hidden_process_may_live_where_the_process_that_started_it_did") {
+    if !is_root() {
         return;
     }
     let (site, program) = site_of_deployer();
@@ -270,7 +270,7 @@ fn a_hidden_process_may_live_where_the_process_that_started_it_did() {
 
 #[test]
 fn a_hidden_process_that_is_older_does_not_keep_a_release_from_being_reused() {
-    if !is_root("a_hidden_process_that_is_older_does_not_keep_a_release_from_being_reused") {
+    if !is_root() {
         return;
     }
     let (site, program) = site_of_deployer();
@@ -287,7 +287,7 @@ fn a_hidden_process_that_is_older_does_not_keep_a_release_from_being_reused() {
 
 #[test]
 fn where_it_is_not_known_when_a_release_was_live_a_hidden_process_may_live_in_it() {
-    if !is_root("where_it_is_not_known_when_a_release_was_live_a_hidden_process_may_live_in_it") {
+    if !is_root() {
         return;
     }
     let (site, program) = site_of_deployer();
@@ -304,7 +304,7 @@ fn where_it_is_not_known_when_a_release_was_live_a_hidden_process_may_live_in_it
 
 #[test]
 fn where_processes_cannot_be_seen_no_release_is_reused() {
-    if !is_root("where_processes_cannot_be_seen_no_release_is_reused") {
+    if !is_root() {
         return;
     }
     let _turn = Turn::to_make_namespaces();
@@ -330,7 +330,7 @@ fn where_processes_cannot_be_seen_no_release_is_reused() {
 
 #[test]
 fn in_a_container_no_release_on_a_volume_is_reused() {
-    if !is_root("in_a_container_no_release_on_a_volume_is_reused") {
+    if !is_root() {
         return;
     }
     let _turn = Turn::to_make_namespaces();

@@ -1,12 +1,12 @@
 //! A working directory as the source: its changes since the commit, and what git ignores.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::support::git::git;
 use crate::support::program;
 use crate::support::site::text;
+use crate::support::tree;
 
 use super::{checkout, files, revision};
 
@@ -39,7 +39,7 @@ fn a_checkout_with_changes_is_dirty_and_one_without_is_not() {
         ("an edit", true, |source| fs::write(source.join("index.php"), "3").unwrap()),
         ("an edit of the same size", true, |source| fs::write(source.join("index.php"), "owt").unwrap()),
         ("a mode", true, |source| {
-            fs::set_permissions(source.join("index.php"), PermissionsExt::from_mode(0o755)).unwrap();
+            tree::set_mode(source.join("index.php"), 0o755);
         }),
         ("a touched file", false, |source| fs::write(source.join("index.php"), "two").unwrap()),
         ("a staged edit", true, |source| {

@@ -1,13 +1,14 @@
 //! The worktree of `ref`: what git writes there, what is mended, and who may use it.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::support::git::git;
 use crate::support::program;
 use crate::support::site::{RunResult, names};
+use crate::support::tree;
 use crate::support::wait::until;
 
 use super::{check_modes, check_ref, checkout, commit, files, revision, worktree};
@@ -33,7 +34,7 @@ fn what_somebody_did_to_the_worktree_is_mended_and_never_deployed() {
     let site = checkout();
     let source = site.path("source");
     site.write("web/run", "#!/bin/sh");
-    fs::set_permissions(site.source("web/run"), PermissionsExt::from_mode(0o755)).unwrap();
+    tree::set_mode(site.source("web/run"), 0o755);
     commit(&site);
     let tree = || worktree(&site).join("tree");
     check_ref(&site, &source, "main", &[]);
@@ -47,18 +48,18 @@ fn what_somebody_did_to_the_worktree_is_mended_and_never_deployed() {
             file.set_times(fs::FileTimes::new().set_modified(mtime)).unwrap();
         }),
         ("an execute bit", |tree| {
-            fs::set_permissions(tree.join("index.php"), PermissionsExt::from_mode(0o755)).unwrap();
+            tree::set_mode(tree.join("index.php"), 0o755);
         }),
         ("the mode of a file", |tree| {
-            fs::set_permissions(tree.join("index.php"), PermissionsExt::from_mode(0o600)).unwrap();
+            tree::set_mode(tree.join("index.php"), 0o600);
         }),
         ("the mode of a program", |tree| {
-            fs::set_permissions(tree.join("web/run"), PermissionsExt::from_mode(0o4700)).unwrap();
+            tree::set_mode(tree.join("web/run"), 0o4700);
         }),
         ("the mode of a directory", |tree| {
-            fs::set_permissions(tree.join("web"), PermissionsExt::from_mode(0o700)).unwrap();
+            tree::set_mode(tree.join("web"), 0o700);
         }),
-        ("the mode of all files", |tree| fs::set_permissions(tree, PermissionsExt::from_mode(0o777)).unwrap()),
+        ("the mode of all files", |tree| tree::set_mode(tree, 0o777)),
         ("a file that is gone", |tree| fs::remove_file(tree.join("web/app.js")).unwrap()),
         ("a directory that is gone", |tree| fs::remove_dir_all(tree.join("web")).unwrap()),
         ("an untracked file", |tree| fs::write(tree.join("web/shell.php"), "bad").unwrap()),
@@ -81,7 +82,7 @@ fn what_somebody_did_to_the_worktree_is_mended_and_never_deployed() {
         ("a closed directory", |tree| {
             fs::create_dir(tree.join("closed")).unwrap();
             fs::write(tree.join("closed/x"), "bad").unwrap();
-            fs::set_permissions(tree.join("closed"), PermissionsExt::from_mode(0o500)).unwrap();
+            tree::set_mode(tree.join("closed"), 0o500);
         }),
         ("a lock of a killed git", |tree| fs::write(tree.join("../git/index.lock"), "").unwrap()),
         ("an index that was cut off", |tree| fs::write(tree.join("../git/index"), "DIRC").unwrap()),
@@ -127,7 +128,7 @@ fn a_strict_umask_does_not_change_the_release() {
     let strict = site.path("strict");
     let script = format!("#!/bin/sh\numask 077\nexec '{}' \"$@\"\n", env!("CARGO_BIN_EXE_cutover"));
     fs::write(&strict, script).unwrap();
-    fs::set_permissions(&strict, PermissionsExt::from_mode(0o755)).unwrap();
+    tree::set_mode(&strict, 0o755);
     let deploy = site.command_of(&strict, &["deploy", "--ref", "main"]).spawn().unwrap();
     assert_eq!(RunResult::wait(deploy).code, Some(0));
     check_modes(&site, &site.path("source"), "main");

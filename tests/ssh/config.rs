@@ -13,7 +13,7 @@ use super::server;
 
 #[test]
 fn algorithms_of_the_configuration_are_obeyed() {
-    let Some((sshd, user)) = server("algorithms_of_the_configuration_are_obeyed", "/bin/bash") else { return };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let target = format!("{user}@{HOST}:shop");
     let check = |lines: &str, expected: &str| {
         sshd.configure(lines);
@@ -33,7 +33,7 @@ fn algorithms_of_the_configuration_are_obeyed() {
 /// A deploy needs a plain session. What else the configuration asks for is left out by both transports.
 #[test]
 fn keywords_that_change_a_session_are_overruled() {
-    let Some((sshd, user)) = server("keywords_that_change_a_session_are_overruled", "/bin/bash") else { return };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let target = format!("{user}@{HOST}:shop");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
@@ -64,7 +64,7 @@ fn keywords_that_change_a_session_are_overruled() {
 
 #[test]
 fn ssh_evaluates_the_configuration() {
-    let Some((sshd, user)) = server("ssh_evaluates_the_configuration", "/bin/bash") else { return };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let right = fs::read_to_string(sshd.client(".ssh/config")).unwrap().replace("Host shop\n", "");
     fs::create_dir(sshd.client("inc")).unwrap();
     let target = format!("{user}@{HOST}:shop");
@@ -95,7 +95,7 @@ fn ssh_evaluates_the_configuration() {
 
 #[test]
 fn an_interrupt_ends_what_the_configuration_runs() {
-    let Some((sshd, user)) = server("an_interrupt_ends_what_the_configuration_runs", "/bin/bash") else { return };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let marker = sshd.client("marker");
     sshd.configure(&format!("Match exec \"echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600\"", marker.display()));
     let mut command = sshd.command(&["setup", "--target", &format!("{user}@{HOST}:shop")]);
@@ -109,7 +109,7 @@ fn an_interrupt_ends_what_the_configuration_runs() {
 
 #[test]
 fn without_ssh_the_configuration_is_read_all_the_same() {
-    let Some((sshd, user)) = server("without_ssh_the_configuration_is_read_all_the_same", "/bin/bash") else { return };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let target = format!("{user}@{HOST}:shop");
     let setup = |lines: &str| {
         sshd.configure(lines);
@@ -132,9 +132,7 @@ fn without_ssh_the_configuration_is_read_all_the_same() {
 
 #[test]
 fn aliases_and_includes_are_followed() {
-    let Some((sshd, user)) = server("aliases_and_includes_are_followed", "/bin/bash") else {
-        return;
-    };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     fs::create_dir(sshd.client("more")).unwrap();
     let block = format!("Host *-web !other-web\n HostName 127.0.0.1\n User {user}\n");
     fs::write(sshd.client("more/shop.conf"), block).unwrap();

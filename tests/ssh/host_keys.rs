@@ -9,9 +9,7 @@ use super::server;
 
 #[test]
 fn an_unknown_host_key_is_refused_with_its_fingerprint() {
-    let Some((sshd, user)) = server("an_unknown_host_key_is_refused_with_its_fingerprint", "/bin/bash") else {
-        return;
-    };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let key = sshd.client("host_key.pub");
     fs::write(&key, sshd.host_key()).unwrap();
     let listed = run(Command::new("ssh-keygen").arg("-lf").arg(&key));
@@ -26,9 +24,7 @@ fn an_unknown_host_key_is_refused_with_its_fingerprint() {
 
 #[test]
 fn a_changed_host_key_is_refused() {
-    let Some((sshd, user)) = server("a_changed_host_key_is_refused", "/bin/bash") else {
-        return;
-    };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     keygen(&sshd.client("other"));
     let other = fs::read_to_string(sshd.client("other.pub")).unwrap();
     sshd.know(&other);
@@ -42,9 +38,7 @@ fn a_changed_host_key_is_refused() {
 
 #[test]
 fn a_revoked_host_key_is_refused() {
-    let Some((sshd, user)) = server("a_revoked_host_key_is_refused", "/bin/bash") else {
-        return;
-    };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let known = format!("@revoked * {}\n[127.0.0.1]:{} {}", sshd.host_key(), sshd.port(), sshd.host_key());
     fs::write(sshd.client(".ssh/known_hosts"), known).unwrap();
     sshd.configure("StrictHostKeyChecking no");
@@ -53,9 +47,7 @@ fn a_revoked_host_key_is_refused() {
 
 #[test]
 fn a_new_host_key_is_added_where_the_configuration_says_so() {
-    let Some((sshd, user)) = server("a_new_host_key_is_added_where_the_configuration_says_so", "/bin/bash") else {
-        return;
-    };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let known_hosts = sshd.client(".ssh/known_hosts");
     fs::remove_file(&known_hosts).unwrap();
     sshd.configure("StrictHostKeyChecking accept-new");
@@ -71,9 +63,7 @@ fn a_new_host_key_is_added_where_the_configuration_says_so() {
 
 #[test]
 fn a_hashed_known_hosts_is_read() {
-    let Some((sshd, user)) = server("a_hashed_known_hosts_is_read", "/bin/bash") else {
-        return;
-    };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     run(Command::new("ssh-keygen").arg("-Hf").arg(sshd.client(".ssh/known_hosts")));
     assert!(fs::read_to_string(sshd.client(".ssh/known_hosts")).unwrap().starts_with("|1|"));
     sshd.setup(&user, "shop").succeeds();
@@ -81,7 +71,7 @@ fn a_hashed_known_hosts_is_read() {
 
 #[test]
 fn a_host_key_is_known_without_the_port() {
-    let Some((sshd, user)) = server("a_host_key_is_known_without_the_port", "/bin/bash") else { return };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     keygen(&sshd.client("other"));
     let (right, other) = (sshd.host_key(), fs::read_to_string(sshd.client("other.pub")).unwrap());
     let known = sshd.client(".ssh/known_hosts");
@@ -108,7 +98,7 @@ fn a_host_key_is_known_without_the_port() {
 /// The server's certificate is checked by the system's `ssh`, and only where nothing simpler does.
 #[test]
 fn an_authority_vouches_for_a_host_key() {
-    if !is_root("an_authority_vouches_for_a_host_key") {
+    if !is_root() {
         return;
     }
     let directory = tempfile::tempdir().unwrap();

@@ -9,9 +9,7 @@ use super::{Agent, reach, server, ssh};
 
 #[test]
 fn a_refused_login_says_what_was_tried() {
-    let Some((sshd, user)) = server("a_refused_login_says_what_was_tried", "/bin/bash") else {
-        return;
-    };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     for name in ["id_ed25519", "id_ed25519.pub"] {
         fs::remove_file(sshd.client(".ssh").join(name)).unwrap();
     }
@@ -38,9 +36,7 @@ fn a_refused_login_says_what_was_tried() {
 
 #[test]
 fn keys_of_every_kind_are_accepted() {
-    let Some((sshd, user)) = server("keys_of_every_kind_are_accepted", "/bin/bash") else {
-        return;
-    };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let authorized = sshd.home("authorized_keys");
     for (kind, format) in
         [("rsa", "PEM"), ("rsa", "RFC4716"), ("ecdsa", "PEM"), ("ecdsa", "RFC4716"), ("ed25519", "RFC4716")]
@@ -57,9 +53,7 @@ fn keys_of_every_kind_are_accepted() {
 
 #[test]
 fn a_key_with_a_passphrase_is_used_from_the_agent() {
-    let Some((sshd, user)) = server("a_key_with_a_passphrase_is_used_from_the_agent", "/bin/bash") else {
-        return;
-    };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let key = sshd.client(".ssh/id_ed25519");
     let passphrase = |old: &str, new: &str| {
         run(Command::new("ssh-keygen").args(["-q", "-p", "-P", old, "-N", new, "-f"]).arg(&key));
@@ -90,7 +84,7 @@ fn a_key_with_a_passphrase_is_used_from_the_agent() {
 /// Whatever the system's `ssh` logs in with, this does too.
 #[test]
 fn a_key_that_ssh_finds_is_found() {
-    let Some((sshd, user)) = server("a_key_that_ssh_finds_is_found", "/bin/bash") else { return };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let socket = sshd.client("agent.sock");
     let agent = Agent::start(&socket);
     let (key, other) = (sshd.client("key"), sshd.client("other"));
@@ -121,7 +115,7 @@ fn a_key_that_ssh_finds_is_found() {
 
 #[test]
 fn a_certificate_logs_in() {
-    if !is_root("a_certificate_logs_in") {
+    if !is_root() {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
@@ -169,8 +163,7 @@ fn a_certificate_logs_in() {
 
 #[test]
 fn a_key_for_this_server_alone_logs_in_through_the_systems_ssh() {
-    let test = "a_key_for_this_server_alone_logs_in_through_the_systems_ssh";
-    let Some((sshd, user)) = server(test, "/bin/bash") else { return };
+    let Some((sshd, user)) = server("/bin/bash") else { return };
     let agent = Agent::start(&sshd.client("agent.sock"));
     let place = format!("[127.0.0.1]:{}", sshd.port());
     let mut add = Command::new("ssh-add");
@@ -189,8 +182,7 @@ fn a_key_for_this_server_alone_logs_in_through_the_systems_ssh() {
 
 #[test]
 fn a_second_factor_is_named_and_a_shared_connection_helps() {
-    let test = "a_second_factor_is_named_and_a_shared_connection_helps";
-    if !is_root(test) {
+    if !is_root() {
         return;
     }
     let more = "KbdInteractiveAuthentication yes\nAuthenticationMethods publickey,keyboard-interactive";
@@ -220,7 +212,7 @@ fn a_second_factor_is_named_and_a_shared_connection_helps() {
 
 #[test]
 fn a_server_of_other_algorithms_is_reached_through_the_systems_ssh() {
-    if !is_root("a_server_of_other_algorithms_is_reached_through_the_systems_ssh") {
+    if !is_root() {
         return;
     }
     for line in [

@@ -1,7 +1,7 @@
 //! Objects that were damaged or changed by hand.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use crate::support::real_tree::noise;
 use crate::support::site::{Site, number};
 use crate::support::sshd::{is_root, run};
-use crate::support::tree::{Stat, assert_no_path_deceives, assert_same, stat};
+use crate::support::tree::{self, Stat, assert_no_path_deceives, assert_same, stat};
 
 use super::{releases, rename_in_turn};
 
@@ -36,18 +36,18 @@ impl Damage {
         // Root may write to what is read-only; others would have to make it writable first.
         match self {
             Damage::Written => {
-                fs::set_permissions(object, fs::Permissions::from_mode(0o644)).unwrap();
+                tree::set_mode(object, 0o644);
                 fs::write(object, "DAMAGED!").unwrap();
-                fs::set_permissions(object, fs::Permissions::from_mode(0o444)).unwrap();
+                tree::set_mode(object, 0o444);
                 set_mtime(&fs::File::open(object).unwrap());
             }
             Damage::Truncated => {
-                fs::set_permissions(object, fs::Permissions::from_mode(0o644)).unwrap();
+                tree::set_mode(object, 0o644);
                 fs::OpenOptions::new().write(true).open(object).unwrap().set_len(3).unwrap();
-                fs::set_permissions(object, fs::Permissions::from_mode(0o444)).unwrap();
+                tree::set_mode(object, 0o444);
             }
             Damage::Touched => set_mtime(&fs::File::open(object).unwrap()),
-            Damage::MadeWritable => fs::set_permissions(object, fs::Permissions::from_mode(0o666)).unwrap(),
+            Damage::MadeWritable => tree::set_mode(object, 0o666),
             Damage::Removed => fs::remove_file(object).unwrap(),
         }
     }
@@ -226,7 +226,7 @@ fn modes_and_times_that_were_changed_by_hand_are_put_right_and_nothing_is_sent()
 
 #[test]
 fn what_another_user_owns_is_no_object() {
-    if !is_root("what_another_user_owns_is_no_object") {
+    if !is_root() {
         return;
     }
     const OTHER: u32 = 33;
@@ -238,11 +238,11 @@ fn what_another_user_owns_is_no_object() {
         let object = site.object_of("app");
         let before = stat(&object);
         chown(&object, Some(OTHER), None).unwrap();
-        fs::set_permissions(&object, fs::Permissions::from_mode(0o644)).unwrap();
+        tree::set_mode(&object, 0o644);
         fs::write(&object, "code: evil").unwrap();
         let file = fs::File::open(&object).unwrap();
         file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(before.mtime.0 as u64)).unwrap();
-        fs::set_permissions(&object, fs::Permissions::from_mode(0o444)).unwrap();
+        tree::set_mode(&object, 0o444);
         match version % 3 {
             0 => site.write("version", format!("{version}")),
             1 => site.write(&format!("copy{version}"), "code: good"),
@@ -267,11 +267,11 @@ fn a_private_copy_has_the_content_of_the_manifest() {
     let objects = site.objects();
     let object = objects.iter().find(|object| fs::read(object).unwrap() == b"content").unwrap();
     let before = stat(object);
-    fs::set_permissions(object, fs::Permissions::from_mode(0o644)).unwrap();
+    tree::set_mode(object, 0o644);
     fs::write(object, "CONTENT").unwrap();
     let file = fs::File::open(object).unwrap();
     file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(before.mtime.0 as u64)).unwrap();
-    fs::set_permissions(object, fs::Permissions::from_mode(0o444)).unwrap();
+    tree::set_mode(object, 0o444);
     site.write("version", "two");
     let report = site.deploy(&[]);
     assert_eq!(fs::read_to_string(site.current("config.php")).unwrap(), "content");

@@ -1,8 +1,7 @@
 //! A real `dropbear` on a free loopback port, for a user of a [`Sshd`]. Dropping it ends the server.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -46,12 +45,12 @@ fn authorize(sshd: &Sshd, user: &str) {
     let directory = sshd.home(user).join(".ssh");
     fs::create_dir(&directory).unwrap();
     fs::copy(sshd.client(".ssh/id_ed25519.pub"), directory.join("authorized_keys")).unwrap();
-    fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).unwrap();
+    super::tree::set_mode(&directory, 0o700);
     run(Command::new("chown").arg("-R").arg(user).arg(&directory));
 }
 
 fn listen(key: &Path) -> Option<(Child, u16)> {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = super::free_port();
     let address = format!("127.0.0.1:{port}");
     let mut command = Command::new("/usr/sbin/dropbear");
     // The server removes its PID file of that name at its end.

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
@@ -104,7 +104,7 @@ impl Edit {
             Edit::Mode { at, mode } => {
                 if let Some(path) = pick(source, at).filter(|path| !path.is_symlink()) {
                     let mode = if path.is_dir() { mode | 0o700 } else { *mode };
-                    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+                    super::tree::set_mode(path, mode);
                 }
             }
             Edit::Rewrite { at, content } => {

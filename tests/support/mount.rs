@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::sshd::run;
+use super::sshd::{run, skipped};
 
 static NAMESPACES: RwLock<()> = RwLock::new(());
 
@@ -166,8 +166,7 @@ pub(crate) fn unmount_below(path: &Path) {
 
 /// Prints that the test is skipped.
 fn skip<T>(reason: &str) -> Option<T> {
-    let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    eprintln!("{test}: skipped, {reason}");
+    skipped(reason);
     None
 }
 

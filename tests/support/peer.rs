@@ -3,7 +3,6 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -122,7 +121,7 @@ impl Peer {
     /// Runs this script in the place of the server.
     pub(crate) fn play(&self, script: &str) {
         fs::write(self.site.path("play"), script).unwrap();
-        fs::set_permissions(self.site.path("play"), fs::Permissions::from_mode(0o755)).unwrap();
+        super::tree::set_mode(self.site.path("play"), 0o755);
     }
 
     /// Deploys to a real agent, and returns the client's frames.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, tcgetattr};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 use super::wait;
 
@@ -27,14 +27,24 @@ impl Person {
         Person::run_with(command, |_| {})
     }
 
+    /// Works like [`Person::run`], at a terminal of so many columns.
+    pub(crate) fn run_at_width(command: &Command, columns: u16) -> Person {
+        Person::run_at(command, |_| {}, columns)
+    }
+
     /// Works like [`Person::run`]. `change` may give it other streams; stdin stays.
     pub(crate) fn run_with(command: &Command, change: impl FnOnce(&mut Command)) -> Person {
+        Person::run_at(command, change, 0)
+    }
+
+    fn run_at(command: &Command, change: impl FnOnce(&mut Command), columns: u16) -> Person {
         let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&keyboard).unwrap();
         unlockpt(&keyboard).unwrap();
         let name = ptsname(&keyboard, Vec::new()).unwrap();
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let terminal = rustix::fs::open(name, flags, Mode::empty()).unwrap();
+        tcsetwinsize(&terminal, Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
         let stream = || Stdio::from(terminal.try_clone().unwrap());
         let mut session = Command::new("setsid");
         session.arg("--ctty").arg(command.get_program()).args(command.get_args());
@@ -75,7 +85,7 @@ impl Person {
         while self.screen().matches(text).count() < times {
             let is_late = began.elapsed() > std::time::Duration::from_secs(60);
             assert!(!is_late, "{text:?} was not shown {times} times: {}", self.screen());
-            std::thread::yield_now();
+            std::thread::sleep(std::time::Duration::from_millis(1));
         }
     }
 

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use super::site::Site;
 use super::wait;
+use super::web_server::WebServerKind;
 
 /// PHP behind a web server.
 pub(crate) struct Php {
@@ -18,8 +19,13 @@ pub(crate) struct Php {
 }
 
 impl Php {
-    /// Starts it with stock settings.
+    /// Starts it with stock settings, as root, who may write what a test wants.
     pub(crate) fn start(site: &Site) -> Php {
+        Php::start_as(site, "root", "")
+    }
+
+    /// Starts it as a user, with further lines for its pool.
+    pub(crate) fn start_as(site: &Site, user: &str, pool: &str) -> Php {
         let is_php = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"php-fpm"));
         let programs = fs::read_dir("/usr/sbin").unwrap().map(|entry| entry.unwrap().path());
         let program = programs.filter(is_php).max().expect("PHP-FPM is installed");
@@ -27,7 +33,8 @@ impl Php {
         // A reload lets the workers end their requests only with `process_control_timeout`.
         let config = format!(
             "[global]\nerror_log = {0}/php.log\npid = {0}/php.pid\nprocess_control_timeout = 20s\n[www]\n\
-             listen = {0}/php.sock\npm = static\npm.max_children = 2\nuser = root\ngroup = root\n",
+             listen = {0}/php.sock\nlisten.mode = 0666\npm = static\npm.max_children = 2\nuser = {user}\n\
+             group = {user}\n{pool}\n",
             site.path("").display()
         );
         fs::write(site.path("php.conf"), config).unwrap();
@@ -38,20 +45,27 @@ impl Php {
         Php { process, socket, pid }
     }
 
-    /// Returns the server block of the README, for a site on this machine.
-    pub(crate) fn server_of_the_readme(&self, site: &Site, port: u16) -> String {
-        let readme = include_str!("../../README.md");
-        let block = readme.split("```nginx\n").nth(1).unwrap().split("```").next().unwrap();
-        let target = site.target("");
+    /// Returns the path of its socket.
+    pub(crate) fn socket(&self) -> &str {
+        self.socket.to_str().unwrap()
+    }
+
+    /// Returns the configuration that `cutover web` prints for a site.
+    pub(crate) fn printed(&self, kind: WebServerKind, site: &Site) -> String {
+        let php = if kind == WebServerKind::ApacheModule { "module" } else { self.socket() };
+        site.prints(&["web", kind.word(), "--root", "public", "--php", php])
+    }
+
+    /// Returns the server block that is printed for nginx, with a port of its own.
+    pub(crate) fn server_block(&self, site: &Site, port: u16) -> String {
+        let block = self.printed(WebServerKind::Nginx, site);
         let replaced = [
-            ("/srv/shop", target.to_str().unwrap().trim_end_matches('/').to_owned()),
-            ("/run/php/php-fpm.sock", self.socket.to_str().unwrap().to_owned()),
-            ("server_name shop.example.com", format!("listen 127.0.0.1:{port}")),
-            ("include fastcgi_params", "include /etc/nginx/fastcgi_params".to_owned()),
+            ("listen 80;", format!("listen 127.0.0.1:{port};")),
+            ("include fastcgi_params;", "include /etc/nginx/fastcgi_params;".to_owned()),
         ];
-        replaced.iter().fold(block.to_owned(), |block, (of_the_readme, own)| {
-            assert!(block.contains(of_the_readme), "{of_the_readme}");
-            block.replace(of_the_readme, own)
+        replaced.iter().fold(block, |block, (printed, own)| {
+            assert!(block.contains(printed), "{printed}");
+            block.replace(printed, own)
         })
     }
 }

@@ -7,11 +7,16 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::wait;
 
-/// Returns the process whose parent is this one.
-pub(crate) fn child_of(parent: Pid) -> Pid {
+/// Returns the processes whose parent is this one.
+pub(crate) fn children_of(parent: Pid) -> Vec<Pid> {
     let output = Command::new("pgrep").args(["-P", &parent.as_raw_nonzero().to_string()]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    Pid::from_raw(text.lines().next().expect("a child").parse().unwrap()).unwrap()
+    text.lines().map(|pid| Pid::from_raw(pid.parse().unwrap()).unwrap()).collect()
+}
+
+/// Returns the process whose parent is this one.
+pub(crate) fn child_of(parent: Pid) -> Pid {
+    *children_of(parent).first().expect("a child")
 }
 
 /// Returns the runner of a run on this machine. Its agent is a part of the client.

@@ -5,7 +5,7 @@
 //! a fresh checkout.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -29,7 +29,7 @@ pub(crate) fn next(before: &Path, at: &Path, number: usize) {
     for (index, file) in files.iter().enumerate().filter(|(index, _)| index % 47 == number) {
         match index % 5 {
             0 => fs::remove_file(file).unwrap(),
-            1 => fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap(),
+            1 => super::tree::set_mode(file, 0o755),
             2 => {
                 fs::remove_file(file).unwrap();
                 symlink("../elsewhere", file).unwrap();
@@ -52,7 +52,7 @@ fn edit(file: &Path, number: usize) {
     let mut content = fs::read(file).unwrap();
     let middle = content.len() / 2;
     content.splice(middle..middle, format!("\nedited in {number}\n").bytes());
-    fs::set_permissions(file, fs::Permissions::from_mode(0o644)).unwrap();
+    super::tree::set_mode(file, 0o644);
     fs::write(file, content).unwrap();
 }
 

@@ -18,7 +18,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::program;
-use super::sshd::{HOST, Sshd};
+use super::sshd::{HOST, Sshd, run};
 use super::tree;
 
 /// A site.
@@ -93,6 +93,18 @@ impl Site {
         }
     }
 
+    /// Writes what `cutover init` writes for the source, without the stage.
+    pub(crate) fn configure_as_init_does(&mut self) {
+        let mut init = Command::new(env!("CARGO_BIN_EXE_cutover"));
+        let printed = run(init.args(["init", "--print"]).current_dir(self.path("source")));
+        self.configure(printed.split("\n[").next().unwrap());
+    }
+
+    /// Names no target any more: a stage of the config does.
+    pub(crate) fn reach_by_stage(&mut self) {
+        self.destination.clear();
+    }
+
     /// Sets another deploy path on this machine.
     pub(crate) fn move_to(&mut self, target: &Path) {
         self.target = target.to_owned();
@@ -140,16 +152,18 @@ impl Site {
 
     /// Writes a file of the source, and the directories above it.
     pub(crate) fn write(&self, path: &str, content: impl AsRef<[u8]>) {
-        let path = self.source(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
+        tree::write(&self.source(path), content);
+    }
+
+    /// Writes a file of the source, and the same in the deploy path.
+    pub(crate) fn write_both(&self, path: &str, content: impl AsRef<[u8]>) {
+        self.write(path, &content);
+        tree::write(&self.target(path), content);
     }
 
     /// Writes a file in `shared/`, and the directories above it.
     pub(crate) fn write_shared(&self, path: &str, content: impl AsRef<[u8]>) {
-        let path = self.target("shared").join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
+        tree::write(&self.target("shared").join(path), content);
     }
 
     /// Makes the command for a verb, to be started by the caller.
@@ -159,8 +173,20 @@ impl Site {
 
     /// Works like [`Site::command`], with another copy of the program.
     pub(crate) fn command_of(&self, program: &Path, words: &[&str]) -> Command {
+        self.speaking(program, words, &["--json"])
+    }
+
+    /// Works like [`Site::command`], and prints what a person sees.
+    pub(crate) fn plain(&self, words: &[&str]) -> Command {
+        self.speaking(Path::new(env!("CARGO_BIN_EXE_cutover")), words, &[])
+    }
+
+    fn speaking(&self, program: &Path, words: &[&str], format: &[&str]) -> Command {
         let mut command = Command::new(program);
-        command.args(words).args(["--json", "--target", &self.destination]).args(&self.words);
+        command.args(words).args(format).args(&self.words);
+        if !self.destination.is_empty() {
+            command.args(["--target", &self.destination]);
+        }
         if words[0] == "deploy" && !words.contains(&"--source") {
             command.arg("--source").arg(self.path("source"));
         }
@@ -180,10 +206,21 @@ impl Site {
         RunResult::of(&self.command(words).output().unwrap())
     }
 
+    /// Runs a verb, and returns what a person sees on stdout.
+    pub(crate) fn shows(&self, words: &[&str]) -> String {
+        String::from_utf8(self.plain(words).output().unwrap().stdout).unwrap()
+    }
+
     /// Runs a verb that must succeed, and returns its object.
     #[track_caller]
     pub(crate) fn succeed(&self, words: &[&str]) -> Value {
         self.cutover(words).succeeded()
+    }
+
+    /// Returns the configuration that `cutover web` prints.
+    #[track_caller]
+    pub(crate) fn prints(&self, words: &[&str]) -> String {
+        text(&self.succeed(words)["config"])
     }
 
     /// Deploys, with further flags. It must succeed. Returns the object.
@@ -215,7 +252,7 @@ impl Site {
         let last = ran.stderr.trim_end().lines().last().unwrap().to_owned();
         let truths = match &before {
             Some(id) => [format!("The site still serves release {id}."), "Nothing was switched.".to_owned()],
-            None => ["Nothing was deployed yet.".to_owned(), "Nothing was switched.".to_owned()],
+            None => ["No release is live.".to_owned(), "Nothing was switched.".to_owned()],
         };
         assert!(truths.contains(&last), "{last:?} is none of {truths:?}");
         ran
@@ -224,7 +261,7 @@ impl Site {
     /// Returns the name that `current` leads to.
     pub(crate) fn live(&self) -> Option<String> {
         let target = fs::read_link(self.target("current")).ok()?;
-        Some(target.strip_prefix("releases").unwrap().to_str().unwrap().to_owned())
+        Some(target.file_name().unwrap().to_str().unwrap().to_owned())
     }
 
     /// Returns the names in `releases/`, sorted.

@@ -10,15 +10,16 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::process::{Pid, geteuid};
 use tempfile::TempDir;
+
+use super::{process, wait};
 
 /// The name of the server in the client's `ssh_config`.
 pub(crate) const HOST: &str = "shop";
@@ -33,12 +34,17 @@ pub(crate) struct Sshd {
 }
 
 /// Returns whether the tests run as root. If not, prints that the test is skipped.
-pub(crate) fn is_root(test: &str) -> bool {
-    let root = run(Command::new("id").arg("-u")).trim() == "0";
+pub(crate) fn is_root() -> bool {
+    let root = geteuid().is_root();
     if !root {
-        eprintln!("{test}: skipped, it makes users and needs root");
+        skipped("it makes users and needs root");
     }
     root
+}
+
+/// Prints that the test is skipped. Its thread has its name.
+pub(crate) fn skipped(reason: &str) {
+    eprintln!("{}: skipped, {reason}", std::thread::current().name().unwrap_or("a test"));
 }
 
 impl Sshd {
@@ -51,7 +57,7 @@ impl Sshd {
     pub(crate) fn start_with(more: &str) -> Sshd {
         let directory = tempfile::tempdir().unwrap();
         // Users of the server must reach their homes in it.
-        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        super::tree::set_mode(directory.path(), 0o755);
         for part in ["server", "client/.ssh"] {
             fs::create_dir_all(directory.path().join(part)).unwrap();
         }
@@ -169,6 +175,13 @@ impl Sshd {
         self.cutover(&["setup", "--target", &format!("{user}@{HOST}:{path}")])
     }
 
+    /// Waits until the server has ended all connections.
+    #[track_caller]
+    pub(crate) fn wait_for_hangup(&self) {
+        let server = Pid::from_child(&self.process);
+        wait::until("the server hangs up", || process::children_of(server).is_empty().then_some(()));
+    }
+
     /// Runs a dry run for a path.
     pub(crate) fn dry_run(&self, user: &str, path: &str) -> Outcome {
         let source = self.client("source");
@@ -242,7 +255,7 @@ impl Outcome {
 }
 
 fn listen(directory: &Path, more: &str) -> Option<(Child, u16, Arc<Mutex<String>>)> {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = super::free_port();
     let server = directory.join("server");
     // The first value of a keyword counts, and a `Match` goes to the end.
     let (first, last) = more.split_at(more.find("Match ").unwrap_or(more.len()));

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::site::{RunResult, Site};
+use super::sshd::skipped;
 
 /// Runs a verb in which system calls fail, as in `-e inject=…` of `strace`: those on one path, if one is given.
 /// Returns nothing if no process may be traced.
@@ -35,7 +36,7 @@ pub(crate) fn trace(site: &Site, words: &[&str], calls: &str) -> Option<String> 
 pub(crate) fn stopping_at_rename(within: &Path, mark: &Path) -> Option<String> {
     let ran = Command::new("strace").args(["-o", "/dev/null", "true"]).output().unwrap();
     if !ran.status.success() {
-        eprintln!("skipped, no process may be traced: {}", String::from_utf8_lossy(&ran.stderr));
+        skipped(&format!("no process may be traced: {}", String::from_utf8_lossy(&ran.stderr)));
         return None;
     }
     let [within, mark] = [within, mark].map(|path| path.to_str().unwrap());
@@ -54,7 +55,7 @@ fn run(site: &Site, words: &[&str], options: &[String]) -> Option<RunResult> {
     strace.env("HOME", site.path("home")).current_dir(site.path(""));
     let ran = RunResult::of(&strace.output().unwrap());
     if ran.stderr.contains("ptrace(PTRACE_TRACEME") || ran.stderr.contains("PTRACE_SEIZE") {
-        eprintln!("skipped, no process may be traced: {}", ran.stderr);
+        skipped(&format!("no process may be traced: {}", ran.stderr));
         return None;
     }
     Some(ran)

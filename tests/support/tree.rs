@@ -170,3 +170,14 @@ pub(crate) fn assert_no_path_deceives(releases: &[impl AsRef<Path>]) {
         }
     }
 }
+
+/// Writes a file, and the directories above it.
+pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+/// Sets the mode of a file or a directory.
+pub(crate) fn set_mode(path: impl AsRef<Path>, mode: u32) {
+    fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+}

@@ -17,11 +17,33 @@ pub(crate) struct Visitor {
 
 /// Asks for a page. Returns the status and the page.
 pub(crate) fn ask(port: u16, path: &str) -> io::Result<String> {
+    exchange(port, &format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n")).and_then(shown)
+}
+
+/// Sends a body. Returns the status and the answer.
+pub(crate) fn post(port: u16, path: &str, body: &str) -> io::Result<String> {
+    let head = format!("Host: 127.0.0.1:{port}\r\nContent-Type: text/xml\r\nContent-Length: {}\r\n", body.len());
+    exchange(port, &format!("POST {path} HTTP/1.0\r\n{head}\r\n{body}")).and_then(shown)
+}
+
+/// Waits until the site shows a page, given with its status.
+#[track_caller]
+pub(crate) fn wait_for(port: u16, page: &str) {
+    wait::until(page, || (ask(port, "/").unwrap() == page).then_some(()));
+}
+
+/// Sends a request. Returns the head and the body of the answer.
+pub(crate) fn exchange(port: u16, request: &str) -> io::Result<(String, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, page) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+    stream.write_all(request.as_bytes())?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let whole = answer.split_once("\r\n\r\n").map(|(head, body)| (head.to_owned(), body.to_owned()));
+    whole.ok_or_else(|| io::Error::other(format!("no whole head: {answer:?}")))
+}
+
+fn shown((head, page): (String, String)) -> io::Result<String> {
     Ok(format!("{} {page}", head.split(' ').nth(1).ok_or(io::ErrorKind::InvalidData)?))
 }
 

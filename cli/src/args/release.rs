@@ -111,6 +111,12 @@ pub(crate) struct DiffArgs {
     third: Option<String>,
     #[command(flatten)]
     pub(crate) target: TargetArg,
+    /// Compare the files of one release on the server with its manifest; exit code 4 if they differ
+    #[arg(long)]
+    pub(crate) on_disk: bool,
+    /// With `--on-disk`, read all files
+    #[arg(long, requires = "on_disk")]
+    pub(crate) content: bool,
 }
 
 impl DiffArgs {

@@ -7,7 +7,10 @@
 mod hint;
 #[path = "../program.rs"]
 mod program;
+#[path = "../toml_string.rs"]
+mod toml_string;
 
+use std::env;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -20,7 +23,7 @@ const USAGE: &str = "The server's side of Cutover, which `cutover` copies to a s
                      Usage: cutover-agent agent [--lane | --runner | --from DIR]\n       cutover-agent --version\n";
 
 fn main() -> ExitCode {
-    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let words: Vec<OsString> = env::args_os().skip(1).collect();
     let texts: Vec<&str> = words.iter().map(|word| word.to_str().unwrap_or_default()).collect();
     let is_agent = !io::stdin().is_terminal();
     // If nobody reads the output, nothing is to be done.
@@ -41,16 +44,15 @@ fn main() -> ExitCode {
 
 /// Serves, with relative paths from a directory.
 fn serve(role: AgentRole, from: Option<&Path>) -> ExitCode {
-    let program = program::program();
-    let entered = from.map_or(Ok(()), std::env::set_current_dir);
-    let entered = entered.map_err(|error| Error::io("enter", from.unwrap_or(Path::new("")), error));
-    let served = entered.and_then(|()| engine::serve_agent(role, &program));
+    let enter =
+        || from.map_or(Ok(()), |from| env::set_current_dir(from).map_err(|error| Error::io("enter", from, error)));
+    let served = program::program_after(enter).and_then(|program| engine::serve_agent(role, &program));
     served.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
 }
 
 fn failed(error: &Error) -> ExitCode {
     let refusal = error.to_refusal();
-    let mut text = format!("Error: {}\n", refusal.message);
+    let mut text = format!("Error [{}]: {}\n", refusal.id, refusal.message);
     text.extend(refusal.causes.iter().map(|cause| format!("Caused by: {cause}\n")));
     text.extend(refusal.hint.map(|hint| format!("Hint: {}\n", hint::text(&hint))));
     drop(io::stderr().write_all(text.as_bytes()));

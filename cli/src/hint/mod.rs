@@ -1,20 +1,34 @@
 //! Words the hints of the engine, with the flags, verbs and files of this command.
 //!
 //! Commands are between backticks, so that they can be pasted; `failure` completes Cutover's own with the place. No
-//! hint is dangerous to follow: none changes a directory that may be live.
+//! hint is dangerous to follow: none changes a directory that may be live. The exceptions are hints about a site to
+//! adopt: they may give it a group, a right or another name, and say so.
 
+mod adopt;
 mod server;
 
-use engine::error::{CheckHint, DamageHint, Hint, HookHint, ReleaseHint, SiteHint, SourceHint, Writers};
+use engine::error::{
+    CheckHint, DamageHint, FpmRemedy, Hint, HookHint, ReleaseHint, SiteHint, SourceHint, SpaceRemedy, Writers,
+};
 use engine::shell::quoted;
+use engine::units::{Bytes, Count};
 
 use server::{of_login, of_reach, of_start};
 
 /// The next step after a lost connection.
 pub(crate) const RUN_AGAIN: &str = "Run the command again";
 
+/// The next step if a filesystem cannot be written to.
+const MOUNT_FOR_WRITING: &str = "Look at `dmesg` on that machine: the kernel mounts a filesystem read-only after an error \
+                                 of the disk. If there was none, mount it for writing";
+
 /// The next step if the path may be served and is not Cutover's.
 const LEAVE_IT: &str = "leave it, deploy to another path, and then point the web server at `current` there";
+
+/// The next step if the deploy path has content that is not Cutover's.
+const ADOPT_OR_CHOOSE: &str = "If it is a site that stands already, `cutover adopt` makes it the first release, takes it over \
+                               from another tool, or says what to write in the config if it is adopted. Otherwise choose a \
+                               deploy path that is empty or does not exist yet; `shared/` may exist";
 
 /// The next step after freeing space on a full disk.
 const THEN_DEPLOY: &str = "and deploy again: received content is kept until then. If old releases take the space, lower \
@@ -25,6 +39,7 @@ pub(crate) fn text(hint: &Hint) -> String {
     match hint {
         Hint::Source(hint) => of_source(hint),
         Hint::Site(hint) => of_site(hint),
+        Hint::Adopt(hint) => adopt::text(hint),
         Hint::Release(hint) => of_release(hint),
         Hint::Damage(hint) => of_damage(hint),
         Hint::Reach(hint) => of_reach(hint).into(),
@@ -58,6 +73,13 @@ fn of_hook(hint: &HookHint) -> String {
         HookHint::RunWithKeys { name } => {
             return format!("Correct its `cwd` or `shell`, and run it: `cutover hooks run {}`", quoted(name));
         }
+        HookHint::MendFpm { remedy, alone } => {
+            let then = match alone {
+                Some(name) => format!("run it: `cutover hooks run {}`", quoted(name)),
+                None => "run this again".to_owned(),
+            };
+            return format!("{}, and {then}", of_fpm(*remedy));
+        }
         HookHint::RunRest => {
             "Find out on the server who ended it, and run the hooks that did not run: `cutover hooks run NAME`"
         }
@@ -70,6 +92,25 @@ fn of_hook(hint: &HookHint) -> String {
         HookHint::SeeJournal => "Find out on the server who ended it, then run this again",
     };
     hint.to_owned()
+}
+
+fn of_fpm(remedy: FpmRemedy) -> &'static str {
+    match remedy {
+        FpmRemedy::CheckAddress => "Write what `listen` of the pool says into `opcache_reset`",
+        FpmRemedy::AllowUser => {
+            "Let the user that deploys connect, with `listen.acl_users` or `listen.group` of the pool"
+        }
+        FpmRemedy::AddProcesses => "Raise `pm.max_children` of the pool, or `timeout` of the hook",
+        FpmRemedy::LetRead => {
+            "Let the pool read `cache/` in the deploy path: see its `open_basedir`, its `chroot`, and the modes of the \
+             directories"
+        }
+        FpmRemedy::AllowExtension => "Put `.php` into `security.limit_extensions` of the pool",
+        FpmRemedy::Install => "Install OPcache there or take the hook out",
+        FpmRemedy::Enable => "Take `opcache_reset` out of `disable_functions`",
+        FpmRemedy::WidenApi => "Let `opcache.restrict_api` begin the path of `cache/` in the deploy path",
+        FpmRemedy::SeeLog => "Read the log of PHP-FPM and of the pool",
+    }
 }
 
 fn fetch_commit(repository: &str, near: Option<&str>, is_shallow: bool) -> String {
@@ -130,8 +171,9 @@ fn of_source(hint: &SourceHint) -> String {
         }
         SourceHint::ConfigureFilter { name } => {
             format!(
-                "If you trust the program, name it in your own configuration with `git config --global \
-                 filter.{name}.smudge PROGRAM`: Cutover runs no program that a repository names"
+                "If you trust the program, name it in your own configuration with `git config --global {} PROGRAM`: Cutover \
+                 runs no program that a repository names",
+                quoted(&format!("filter.{name}.smudge"))
             )
         }
         SourceHint::MendCheckout { directory } => {
@@ -141,18 +183,36 @@ fn of_source(hint: &SourceHint) -> String {
     }
 }
 
+/// Returns the ways out of a lack of space, the cheapest first.
+fn of_shortage(remedy: SpaceRemedy, unit: impl Fn(u64) -> String) -> String {
+    let SpaceRemedy { cleanup, fewest } = remedy;
+    let first = match cleanup {
+        0 => format!("Free some on the server {THEN_DEPLOY}"),
+        _ => format!("`cutover cleanup` frees {}; then deploy again", unit(cleanup)),
+    };
+    let fewest = match fewest > cleanup {
+        true => format!(". With fewer `keep_releases`, it frees up to {}", unit(fewest)),
+        false => String::new(),
+    };
+    format!("{first}{fewest}. `cutover du` shows what takes the space")
+}
+
 fn of_site(hint: &SiteHint) -> String {
     match hint {
-        SiteHint::ChooseEmptyPath => {
-            "Choose a deploy path that is empty or does not exist yet; `shared/` may exist".into()
-        }
+        SiteHint::ChooseEmptyPath => ADOPT_OR_CHOOSE.into(),
         SiteHint::DeployFirst => {
             "Run `cutover deploy` first, or check the path: `deploy_path` in cutover.toml, or `--target`".into()
+        }
+        SiteHint::MakeLive => {
+            "`cutover rollback` makes the release live again that was live last; `cutover deploy` makes a new one".into()
         }
         SiteHint::SetUpFirst => {
             "Run `cutover setup` first, or check the path: `deploy_path` in cutover.toml, or `--target`".into()
         }
-        SiteHint::LeaveServed { path } => format!("Something may be served from `{path}`: {LEAVE_IT}"),
+        SiteHint::LeaveServed { path } => format!(
+            "If `{path}` is the site, `cutover adopt` makes it the first release, and the link takes its place. Otherwise \
+             {LEAVE_IT}"
+        ),
         SiteHint::LeaveServedLink { path } => format!("Something may be served through `{path}`: {LEAVE_IT}"),
         SiteHint::KeepCurrentPath { known } => format!(
             "Leave `current_path` as it was. Once nothing is served through `{known}` any more, remove that link: \
@@ -205,10 +265,11 @@ fn of_site(hint: &SiteHint) -> String {
             quoted(user)
         ),
         SiteHint::DeployOnceMore => "Deploy again: what is there now is left as it is".into(),
-        SiteHint::FreeOnServer => format!("Free some on the server {THEN_DEPLOY}"),
+        SiteHint::FreeSpaceOnServer(remedy) => of_shortage(*remedy, |bytes| Bytes(bytes).to_string()),
+        SiteHint::FreeInodesOnServer(remedy) => of_shortage(*remedy, |inodes| format!("{} inodes", Count(inodes))),
         SiteHint::FreeSpace => format!("Free some space {THEN_DEPLOY}"),
         SiteHint::Own => "The user that runs this must own the directory; check with `ls -ld`".into(),
-        SiteHint::MountedReadOnly => "The filesystem is mounted read-only".into(),
+        SiteHint::MountedReadOnly => MOUNT_FOR_WRITING.into(),
         SiteHint::UseHardlinks => {
             "Remove `link`, or set `link = \"hardlink\"`. Btrfs has reflinks, and so has XFS that was made with `reflink=1`".into()
         }
@@ -217,14 +278,22 @@ fn of_site(hint: &SiteHint) -> String {
 }
 
 fn take_right(path: &str, by: &Writers) -> String {
-    let path = quoted(path);
+    let command = take_right_command(path, by);
     match by {
         Writers::Group(_) => format!(
-            "Take that right from the group: `chmod g-w {path}`. It can still read there, and write to \
-             directories in `shared/`"
+            "Take that right from the group: `{command}`. It can still read there, and write to directories in `shared/`"
         ),
-        Writers::All => format!("Take that right from them: `chmod go-w {path}`"),
+        Writers::All => format!("Take that right from them: `{command}`"),
     }
+}
+
+/// Returns the command that takes the right to write to a path.
+pub(crate) fn take_right_command(path: &str, by: &Writers) -> String {
+    let right = match by {
+        Writers::Group(_) => "g-w",
+        Writers::All => "go-w",
+    };
+    format!("chmod {right} {}", quoted(path))
 }
 
 fn of_release(hint: &ReleaseHint) -> String {
@@ -306,7 +375,7 @@ fn of_check(hint: &CheckHint) -> String {
 
 #[cfg(test)]
 mod tests {
-    use engine::error::{LoginHint, StartHint};
+    use engine::error::{AdoptHint, LoginHint, RightsHint, StartHint};
 
     use super::*;
 
@@ -320,6 +389,25 @@ mod tests {
             &Hint::Site(SiteHint::TakeRight { path: "/srv/a b".into(), by: Writers::Group("staff".into()) }),
             "Take that right from the group: `chmod g-w '/srv/a b'`. It can still read there, and write to \
              directories in `shared/`",
+        );
+        check(
+            &Hint::Adopt(AdoptHint::Rights(RightsHint::ShareParent {
+                parent: "/srv/it's; x".into(),
+                user: "deploy".into(),
+                group: "staff".into(),
+            })),
+            "Run `sudo chgrp staff '/srv/it'\\''s; x' && sudo chmod g+w,+t '/srv/it'\\''s; x'` once on the server: \
+             `deploy` may then exchange its own names there, and no others",
+        );
+        check(
+            &Hint::Adopt(AdoptHint::Deploy { site: "/srv/a \"b\"".into(), deploy_path: "/srv/it's \\".into() }),
+            "Deploy to it: with `--target`, name `/srv/it's \\`; in the config of the stage, write `current_path = \
+             '/srv/a \"b\"'` and `deploy_path = \"/srv/it's \\\\\"`",
+        );
+        check(
+            &Hint::Source(SourceHint::ConfigureFilter { name: "a;b".into() }),
+            "If you trust the program, name it in your own configuration with `git config --global 'filter.a;b.smudge' \
+             PROGRAM`: Cutover runs no program that a repository names",
         );
         check(
             &Hint::Site(SiteHint::TakeRight { path: "/srv".into(), by: Writers::All }),
@@ -341,12 +429,12 @@ mod tests {
     }
 
     #[test]
-    fn a_deploy_path_is_made_below_what_is_above_it() {
+    fn a_deploy_path_is_made_for_the_user() {
         let check = |path: &str, expected: &str| {
             let text = text(&Hint::Start(StartHint::MakeDeployPath { path: path.into() }));
             assert!(text.contains(expected), "{text}");
         };
-        check("/srv/shop", "`sudo mkdir -p /srv && sudo mkdir /srv/shop && sudo chown USER /srv/shop`");
-        check("/shop", "`sudo mkdir -p / && sudo mkdir /shop && sudo chown USER /shop`");
+        check("/srv/shop", "`sudo install -d -o USER /srv/shop`");
+        check("/srv/a b", "`sudo install -d -o USER '/srv/a b'`");
     }
 }

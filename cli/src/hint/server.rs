@@ -84,13 +84,18 @@ pub(super) fn of_start(hint: &StartHint) -> String {
              `sudo install -d -o USER /var/lib/cutover`, on the server. Then set `agent_path` to it"
                 .into()
         }
-        StartHint::BuildForServer => "Build Cutover for that system, and run it there with a local target".into(),
+        StartHint::FreeSpace => "Free some space there: the agent takes 8 MB. Or set `agent_path` to a directory on \
+                                 another filesystem"
+            .into(),
+        StartHint::ChooseServer => {
+            "Deploy to a server with a 64-bit Linux kernel on x86-64 or arm64; its programs may be 32-bit".into()
+        }
+        StartHint::InstallAgent { file } => format!(
+            "Install Cutover from its package or its archive, which have `{file}`; a file of another build does not do"
+        ),
         StartHint::MakeDeployPath { path } => format!(
-            "The user must own the deploy path. If it does not exist, make it on the server: \
-             `sudo mkdir -p {above} && sudo mkdir {path} && sudo chown USER {path}`. If root made it and it is \
-             empty, the last of these commands is enough. If it belongs to another user, log in as that user",
-            above =
-                quoted(path.rsplit_once('/').map(|(above, _)| above).filter(|above| !above.is_empty()).unwrap_or("/")),
+            "The user must own the deploy path. If it does not exist, or root made it, run once on the server, with the login \
+             user for `USER`: `sudo install -d -o USER {path}`. If it belongs to another user, log in as that user",
             path = quoted(path)
         ),
         StartHint::AllowDeployPath => {

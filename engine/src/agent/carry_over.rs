@@ -1,7 +1,8 @@
 //! Carries files over: copies files that only the live release has, such as a plugin that was installed on the server,
 //! into the new one, if the patterns of `carry_over` match them.
 //!
-//! A file in the live release's manifest came with a source, and goes with it. A path in the new manifest belongs to the
+//! A file in the live release's manifest came with a source, and goes with it, unless that release was adopted and the source
+//! did not have the file. A path in the new manifest belongs to the
 //! new source. So neither an old version nor a deleted file comes back.
 //!
 //! Everything is opened through no symlink and no mount. A symlink is carried as it is if it stays in the release; links
@@ -25,6 +26,8 @@ pub(crate) struct CarryOver<'a> {
     pub(crate) from: &'a Dir,
     /// The live release's manifest.
     pub(crate) old: &'a Manifest,
+    /// The source of that release, if it was made of an adopted site: what it lacks came from the server.
+    pub(crate) source: Option<&'a Manifest>,
     /// The new release, complete but for its links.
     pub(crate) assembly: &'a Assembly<'a>,
     /// The patterns.
@@ -77,7 +80,9 @@ impl CarryOver<'_> {
         let child = |manifest: &Manifest, number: Option<u32>| {
             number.and_then(|number| manifest.child(number, name)).map(|named| named.node)
         };
-        let (old, new) = (child(self.old, place.old), child(self.assembly.manifest, place.new));
+        let is_foreign = self.source.is_some_and(|source| source.find(own.names()).is_none());
+        let old = child(self.old, place.old).filter(|_| !is_foreign);
+        let new = child(self.assembly.manifest, place.new);
         match stat.kind {
             Kind::Directory => {
                 if matches!(new, Some(Node::File(_) | Node::Symlink(_))) {

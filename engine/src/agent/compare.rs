@@ -29,5 +29,5 @@ mod walk;
 mod tests;
 
 pub(crate) use hooks::after_hooks;
-pub(crate) use several::{Compared, compare_releases, warning_of};
+pub(crate) use several::{Compared, compare_one, compare_releases, warning_of};
 pub(crate) use walk::{Depth, Stop};

@@ -3,13 +3,16 @@
 //! The modules are in the order in which a deploy uses them: the deploy path (`site`, `stamps`, `store`), the content
 //! that is wanted and received (`staging`, `classify`, `space`, `remode`, `sign`, `receive`), the new tree
 //! (`assemble`, `reuse`, `carry_over`, `shared`, `writable`), its comparison with the manifest (`compare`), and removal
-//! (`uptime`, `mounts`, `process`, `prune`, `trash`, `removed`). `serve` has the verbs, `deploy` the order of the steps,
-//! `go_live` the switch, and `run` the hooks and checks of a runner. They report through `reporter`, to a `conversation`.
+//! (`uptime`, `mounts`, `process`, `prune`, `trash`, `removed`). `serve` has the verbs (`query` and `disk_use` the reports),
+//! `doctor` examines all of it, `adopt` takes standing sites, `deploy` has the order of the steps, `go_live` the switch, and
+//! `run` the hooks and checks of a runner. They report through `reporter`, to a `conversation`. `sqlite` knows the files beside
+//! a database.
 //! `lane` is a process of its own: it hands its stdin over to the inlets of `receive`.
 
 mod clock;
 mod json;
 mod site;
+mod sqlite;
 mod stamp;
 mod stamps;
 mod store;
@@ -36,9 +39,13 @@ mod removed;
 mod trash;
 mod uptime;
 
+mod access_list;
+mod adopt;
 mod conversation;
 mod deploy;
 mod deploy_path;
+mod disk_use;
+mod doctor;
 mod go_live;
 mod lane;
 mod query;

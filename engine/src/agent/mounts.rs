@@ -130,7 +130,13 @@ impl Mounts {
 
 /// Tells whether something is mounted at a directory or below it, as far as this process sees.
 pub(crate) fn is_mounted_below(tree: &Path) -> bool {
-    Mounts::of(Path::new("/proc/self")).0.iter().any(|mount| mount.point.starts_with(tree))
+    find_mounted_below(tree).is_some()
+}
+
+/// Returns the first mount point at a directory or below it, as far as this process sees.
+pub(crate) fn find_mounted_below(tree: &Path) -> Option<PathBuf> {
+    let mounts = Mounts::of(Path::new("/proc/self")).0;
+    mounts.into_iter().map(|mount| mount.point).find(|point| point.starts_with(tree))
 }
 
 /// Decodes a path in which spaces, tabs, newlines and backslashes are a backslash and three octal digits.

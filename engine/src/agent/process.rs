@@ -17,6 +17,7 @@ mod blind_spot;
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -39,12 +40,35 @@ const PATHS_KEPT: usize = 50_000;
 const ROUNDS_MAX: usize = 16;
 
 /// The link count of a `task` directory with one thread. Each further thread adds one.
-const LINKS_OF_ONE_TASK: u64 = 3;
+const LINKS_OF_ONE_TASK: i64 = 3;
 
 /// Returns for each tree the reason why it must stay, if there is one: a process that lives in it, or a mount that
 /// shows it.
-pub(crate) fn find_inhabitants(trees: &[PathBuf]) -> Vec<Option<String>> {
-    if trees.is_empty() { Vec::new() } else { Search::run(trees, Ties::All).reasons }
+pub(crate) fn find_inhabitants(trees: &[PathBuf]) -> Vec<Option<Inhabitant>> {
+    if trees.is_empty() { Vec::new() } else { Search::run(trees, Ties::All).inhabitants }
+}
+
+/// The reason why a tree must stay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Inhabitant {
+    /// A mount shows it at this path.
+    Mount(String),
+    /// A process lives in it.
+    Process {
+        /// Its name.
+        name: String,
+        /// Its id.
+        pid: u32,
+    },
+}
+
+impl fmt::Display for Inhabitant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Inhabitant::Mount(point) => write!(f, "it is mounted at `{point}`"),
+            Inhabitant::Process { name, pid } => write!(f, "{name} ({pid}) lives in it"),
+        }
+    }
 }
 
 /// A tree that may become another release, and the time in which that release was live, if it is known.
@@ -61,12 +85,13 @@ pub(crate) fn find_obstacles(candidates: &[Candidate<'_>], ties: Ties, grace: Du
     }
     let paths: Vec<PathBuf> = candidates.iter().map(|candidate| candidate.path.clone()).collect();
     let mut search = Search::run(&paths, ties);
-    let reasons = std::mem::take(&mut search.reasons);
-    let reason = |(Candidate { path, span }, known): (&Candidate<'_>, Option<String>)| {
+    let inhabitants = std::mem::take(&mut search.inhabitants);
+    let reason = |(Candidate { path, span }, known): (&Candidate<'_>, Option<Inhabitant>)| {
         let mounted = || is_mounted_below(path).then(|| "something is mounted in it".to_owned());
+        let known = known.map(|inhabitant| inhabitant.to_string());
         mounted().or(known).or_else(|| search.find_blind_spot(path)).or_else(|| search.find_suspect(*span, grace))
     };
-    candidates.iter().zip(reasons).map(reason).collect()
+    candidates.iter().zip(inhabitants).map(reason).collect()
 }
 
 /// The ties of a process to a release that count.
@@ -103,7 +128,7 @@ struct Search {
     trees: Vec<Tree>,
     ties: Ties,
     /// The reason why each tree must stay.
-    reasons: Vec<Option<String>>,
+    inhabitants: Vec<Option<Inhabitant>>,
     /// The mount namespaces. The first is this process's own.
     namespaces: Vec<Namespace>,
     /// By namespace and path: the tree that holds this directory, found by walking up.
@@ -126,14 +151,13 @@ impl Search {
         let shown_at = |tree: &Tree| {
             mounts.showing(tree.place.as_ref()?).map(|mount| Shown(mount.point.as_os_str().as_bytes()).to_string())
         };
-        let reasons =
-            trees.iter().map(|tree| shown_at(tree).map(|point| format!("it is mounted at `{point}`"))).collect();
+        let inhabitants = trees.iter().map(|tree| shown_at(tree).map(Inhabitant::Mount)).collect();
         let own = fs::read_link("/proc/self/ns/mnt").unwrap_or_default().into_os_string();
         let own = Namespace { key: (own, PathBuf::new()), mounts, has_paths: true, shown: Vec::new() };
         let mut search = Search {
             trees,
             ties,
-            reasons,
+            inhabitants,
             namespaces: vec![own],
             climbed: HashMap::new(),
             trees_of: HashMap::new(),
@@ -177,7 +201,7 @@ impl Search {
         let mut holder = PathBuf::from(format!("/proc/{pid}"));
         let mut namespace = self.inspect_thread(pid, &holder)?;
         let tasks = holder.join("task");
-        if stat(&tasks).is_ok_and(|stat| stat.st_nlink != LINKS_OF_ONE_TASK) {
+        if stat(&tasks).is_ok_and(|stat| i64::try_from(stat.st_nlink) != Ok(LINKS_OF_ONE_TASK)) {
             for thread in entries(&tasks)?.into_iter().filter(|thread| !thread.ends_with(pid.to_string())) {
                 let of_thread = self.inspect_thread(pid, &thread)?;
                 if namespace.is_none() && of_thread.is_some() {
@@ -350,7 +374,7 @@ impl Search {
 
     fn note(&mut self, tree: Option<usize>, pid: u32) {
         if let Some(tree) = tree {
-            self.reasons[tree].get_or_insert_with(|| format!("{} ({pid}) lives in it", name_of(pid)));
+            self.inhabitants[tree].get_or_insert_with(|| Inhabitant::Process { name: name_of(pid), pid });
         }
     }
 }

@@ -9,19 +9,25 @@
 //! before something was deleted, because a cleanup must free space on a full disk. So the second of a removed release
 //! stays in its record in trash, and is kept elsewhere only when that record is deleted.
 
+mod forecast;
+mod left;
 mod retention;
+mod trees;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
 
 use rayon::prelude::*;
 
+use crate::disk::Usage;
 use crate::error::{DamageError, Error, ReleaseError};
 use crate::release::{Record, ReleaseId};
 use crate::report::{CleanupReport, KeptRelease};
 use crate::target::Policy;
 
+use self::forecast::due_after;
 use self::retention::retention;
+use self::trees::{delete_trees, releases_path, usage_of};
 use super::clock::now;
 use super::process::{Candidate, Ties, find_inhabitants, find_obstacles};
 use super::removed;
@@ -34,6 +40,8 @@ use super::staging;
 use super::store::{ObjectName, Store};
 use super::trash::{self, RemovedRecords, Spare};
 use super::uptime::Uptime;
+
+pub(crate) use self::forecast::would_expire;
 
 /// The most manifests that are read at once.
 const MANIFESTS_AT_ONCE: usize = 2;
@@ -76,6 +84,9 @@ pub(crate) fn cleanup(
     let Removable { due, stay } = keep_inhabited(layout, retention.due, policy.spare && !sweep, &mut report)?;
 
     for id in due {
+        if lock.is_none() {
+            report.note_freed(usage_of(layout, releases, &id)?);
+        }
         if let Some(lock) = lock {
             // A release that cannot be moved must not keep the others.
             if let Err(error) = trash::discard_release(lock, layout, &id) {
@@ -88,13 +99,10 @@ pub(crate) fn cleanup(
         report.removed.push(id);
     }
     let spare = if policy.spare && !sweep { Spare::find(layout)? } else { None };
-    if let Some(lock) = lock {
-        let failed = trash::delete_trees(lock, layout, spare.as_ref(), &stay);
-        report.warnings.extend(failed.first().map(Error::with_cause));
-    }
+    delete_trees(lock, layout, spare.as_ref(), &stay, &mut report)?;
     if sweep {
-        match lock.map_or_else(|| staging::staged_bytes(layout), |lock| staging::clear(lock, layout)) {
-            Ok(freed) => report.freed_bytes += freed,
+        match lock.map_or_else(|| staging::usage(layout), |lock| staging::clear(lock, layout)) {
+            Ok(freed) => report.note_freed(freed),
             Err(error) => report.warnings.push(error.with_cause()),
         }
     }
@@ -126,7 +134,7 @@ fn collect_garbage(
         if let Some(second) = trash::greatest_second(layout)?.filter(|&second| Some(second) > known) {
             layout.keep_second(lock, second)?;
         }
-        removed::keep_newest(lock, layout, records, policy.keep_manifests)?;
+        report.note_freed(removed::keep_newest(lock, layout, records, policy.keep_manifests)?);
     }
     Ok(())
 }
@@ -153,8 +161,7 @@ pub(crate) fn take_due(
     let live = layout.current.live()?;
     let goes_back = releases.rollback_from(live.as_ref()).map(|record| record.id.clone());
     let id = next.id.clone();
-    let after = Releases { records: releases.records.iter().cloned().chain([next]).collect(), ..Releases::default() };
-    let mut due = retention(&after, Some(&id), policy, now(), Uptime::now().as_ref()).due;
+    let mut due = due_after(releases, policy, next, Some(&id));
     due.retain(|id| goes_back.as_ref() != Some(id) && live.as_ref() != Some(id));
     let root = releases_path(layout)?;
     let span = |id| releases.find(id).and_then(|record| record.span.as_ref());
@@ -182,11 +189,6 @@ pub(crate) fn take_due(
     Ok(refused)
 }
 
-/// Returns the path of `releases/` without symlinks.
-fn releases_path(layout: &Layout) -> Result<PathBuf, Error> {
-    std::fs::canonicalize(layout.releases.path()).map_err(|e| Error::io("resolve", layout.releases.path(), e))
-}
-
 /// The releases and trees in which no process is known to live.
 struct Removable {
     /// The releases to remove.
@@ -210,7 +212,8 @@ fn keep_inhabited(
     for tree in &in_trash {
         paths.push(trash::tree_path(layout, tree)?);
     }
-    let reasons = find_inhabitants(&paths);
+    let reasons: Vec<Option<String>> =
+        find_inhabitants(&paths).into_iter().map(|inhabitant| inhabitant.map(|who| who.to_string())).collect();
     let (of_due, of_trash) = reasons.split_at(due.len());
     let mut free = Removable { due: Vec::new(), stay: HashSet::new() };
     for (id, reason) in due.into_iter().zip(of_due) {
@@ -309,15 +312,19 @@ fn remove_objects(
     candidates.sort_unstable();
     let mut is_all = true;
     for name in candidates {
-        let freed = match lock {
-            None => store.stat(name).map(|stat| stat.map(|stat| stat.disk_bytes)),
+        let removed = match lock {
+            None => store.stat(name),
             Some(_) => store.remove(name),
         };
-        match freed {
-            Ok(freed) => {
-                report.objects_removed += u64::from(freed.is_some());
-                report.freed_bytes += freed.unwrap_or(0);
+        match removed {
+            Ok(Some(stat)) => {
+                report.objects_removed += 1;
+                // Before its releases are removed, an object has names in them.
+                if lock.is_none() || stat.links <= 1 {
+                    report.note_freed(Usage { bytes: stat.disk_bytes, inodes: 1 });
+                }
             }
+            Ok(None) => {}
             // The first error is reported, not thousands of equal ones. The next cleanup tries again.
             Err(error) => {
                 if std::mem::replace(&mut is_all, false) {

@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
-use crate::error::{Error, SiteError};
+use crate::error::{AdoptError, Error, SiteError};
 use crate::manifest::decode::StreamEntryKind;
 use crate::path::Shown;
 use crate::release::{Record, ReleaseId};
 use crate::report::{
-    ComparisonReport, ReleaseReport, ReleaseState, ReleasesReport, SpareReport, StatusReport, TrialReport,
+    ComparisonReport, LinkState, ReleaseReport, ReleaseState, ReleasesReport, SpareReport, StatusReport, TrialReport,
 };
 
+use super::adopt::{UnfinishedAdoption, unfinished};
 use super::clock::now;
 use super::compare::{Depth, Stop, compare_releases};
 use super::removed::{self, RemovedRelease};
@@ -18,7 +19,7 @@ use super::site::layout::Layout;
 use super::site::lock::{Lock, manual};
 use super::site::mend::is_remnant;
 use super::site::records::{Releases, object_of, read_objects};
-use super::staging::staged_bytes;
+use super::staging::received_usage;
 use super::store::{ObjectName, Store};
 use super::trash::Spare;
 
@@ -68,14 +69,32 @@ pub(crate) fn releases(layout: &Layout, all: bool) -> Result<ReleasesReport, Err
 
 /// Returns the live release, for a report. If the link points elsewhere, for example at a maintenance page, a warning
 /// names its target and the report goes on.
-fn live(layout: &Layout, warnings: &mut Vec<String>) -> Result<Option<ReleaseId>, Error> {
-    match layout.current.live() {
-        Err(error @ Error::Site(SiteError::CurrentForeign { .. } | SiteError::CurrentNotSymlink(_))) => {
-            warnings.push(error.to_string());
-            Ok(None)
-        }
-        live => live,
+pub(super) fn live(layout: &Layout, warnings: &mut Vec<String>) -> Result<Option<ReleaseId>, Error> {
+    Ok(live_with_link(layout, warnings)?.0)
+}
+
+/// Returns the live release as `live` does, and what stands in the place of the link.
+fn live_with_link(layout: &Layout, warnings: &mut Vec<String>) -> Result<(Option<ReleaseId>, LinkState), Error> {
+    let begun = unfinished(layout)?;
+    if let Some(UnfinishedAdoption::Begun(site) | UnfinishedAdoption::Exchanged(site)) = &begun {
+        warnings.push(AdoptError::Unfinished(site.clone()).to_string());
     }
+    Ok(match (layout.current.live(), begun) {
+        (Ok(Some(live)), _) => (Some(live), LinkState::Release),
+        (Ok(None) | Err(Error::Site(SiteError::CurrentNotSymlink(_))), Some(_)) => {
+            (None, LinkState::AdoptionUnfinished)
+        }
+        (Ok(None), None) => (None, LinkState::Missing),
+        (Err(Error::Site(SiteError::CurrentNotSymlink(path))), None) => {
+            warnings.push(format!("`{path}` stands in the place of the link, and is a directory or a file"));
+            (None, LinkState::NotALink)
+        }
+        (Err(error @ Error::Site(SiteError::CurrentForeign { .. })), _) => {
+            warnings.push(error.to_string());
+            (None, LinkState::Elsewhere)
+        }
+        (Err(error), _) => return Err(error),
+    })
 }
 
 /// Returns a warning for each damaged release, with the next step.
@@ -106,16 +125,20 @@ fn foreign(releases: &Releases) -> Vec<String> {
     releases.foreign.iter().map(|name| Shown(name).to_string()).collect()
 }
 
-fn describe(record: &Record, live: Option<&ReleaseId>, own_bytes: u64) -> ReleaseReport {
-    let state = match record.was_live() {
+/// Returns the state of a release that is not damaged.
+pub(super) fn describe_state(record: &Record, live: Option<&ReleaseId>) -> ReleaseState {
+    match record.was_live() {
         _ if live == Some(&record.id) => ReleaseState::Live,
         _ if record.is_bad() => ReleaseState::Bad,
         true => ReleaseState::Earlier,
         false => ReleaseState::Ready,
-    };
+    }
+}
+
+fn describe(record: &Record, live: Option<&ReleaseId>, own_bytes: u64) -> ReleaseReport {
     ReleaseReport {
         id: record.id.clone(),
-        state,
+        state: describe_state(record, live),
         live_since: record.went_live.last().copied(),
         created: record.created,
         commit: record.provenance.commit.clone(),
@@ -191,20 +214,22 @@ fn exclusive_use(layout: &Layout, releases: &Releases, spare: Option<&Spare>) ->
 pub(crate) fn status(layout: &Layout, depth: Option<Depth>) -> Result<StatusReport, Error> {
     let releases = Releases::read(layout)?;
     let mut warnings = Vec::new();
-    let live = live(layout, &mut warnings)?;
+    let (live, link) = live_with_link(layout, &mut warnings)?;
     let record = live.as_ref().and_then(|live| releases.find(live));
-    let rollback = releases.rollback_from(live.as_ref());
+    let may_switch = !matches!(link, LinkState::NotALink | LinkState::AdoptionUnfinished);
+    let rollback = releases.rollback_from(live.as_ref()).filter(|_| may_switch);
     let forward = releases.return_from(live.as_ref());
     let spare = Spare::find(layout)?;
     let own = exclusive_use(layout, &releases, spare.as_ref())?;
     warnings.extend(record.and_then(|record| shared::missing_warning(&layout.shared, record)));
     warnings.extend(damage_warnings(layout, &releases, live.as_ref(), &own.unreadable)?);
-    let (store_objects, store_bytes) = Store::new(layout.objects.duplicate()?).use_of_disk()?;
+    let store = Store::new(layout.objects.duplicate()?).usage()?;
     let free = layout.root.free()?;
     let comparison = depth.map(|depth| compare(layout, &releases, depth, &mut warnings)).transpose()?;
     Ok(StatusReport {
         deploy_path: layout.root.path().display().to_string(),
         current_path: layout.current.path().display().to_string(),
+        link,
         live: record.map(|record| describe(record, live.as_ref(), own.bytes.get(&record.id).copied().unwrap_or(0))),
         broken: live.filter(|_| record.is_none()),
         rollback: rollback.map(|record| record.id.clone()),
@@ -216,12 +241,12 @@ pub(crate) fn status(layout: &Layout, depth: Option<Depth>) -> Result<StatusRepo
         lock: Lock::holder(&layout.private)?,
         manual_lock: manual::read(&layout.private)?,
         releases: releases.records.len() as u64,
-        store_objects,
-        store_bytes,
-        staging_bytes: staged_bytes(layout)?,
+        store_objects: store.inodes,
+        store_bytes: store.bytes,
+        staging_bytes: received_usage(layout)?.bytes,
         spare: spare.map(|spare| SpareReport {
             release: spare.id,
-            disk_bytes: own.spare_bytes + own.spare_directories * free.block_bytes,
+            disk_bytes: own.spare_bytes + own.spare_directories * free.costs.block_bytes,
         }),
         free_bytes: free.bytes,
         free_inodes: free.inodes,

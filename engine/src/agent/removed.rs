@@ -13,7 +13,7 @@
 
 use std::io::ErrorKind;
 
-use crate::disk::Dir;
+use crate::disk::{Dir, OwnBlocks, Usage};
 use crate::error::{DamageError, Error};
 use crate::release::{Record, ReleaseId};
 use crate::rollback::ReleaseName;
@@ -90,15 +90,16 @@ pub(crate) fn find(layout: &Layout, releases: &Releases, name: &ReleaseName) -> 
     Ok(all.iter().position(|removed| removed.record.id == id).map(|at| all.swap_remove(at)))
 }
 
-/// Keeps the newest of the removed releases whose objects were checked, and deletes all other records.
-pub(crate) fn keep_newest(lock: &Lock, layout: &Layout, checked: RemovedRecords, most: u32) -> Result<(), Error> {
+/// Keeps the newest of the removed releases whose objects were checked, and deletes all other records. Returns the space
+/// that this frees.
+pub(crate) fn keep_newest(lock: &Lock, layout: &Layout, checked: RemovedRecords, most: u32) -> Result<Usage, Error> {
     if most > 0 {
         for name in checked.names() {
             keep(layout, name)?;
         }
     }
-    checked.delete(lock, layout)?;
-    let Some(removed) = open(layout)? else { return Ok(()) };
+    let deleted = checked.delete(lock, layout)?;
+    let Some(removed) = open(layout)? else { return Ok(deleted) };
     let mut kept: Vec<(Option<u64>, Vec<u8>)> = Vec::new();
     for name in names(&removed)? {
         let sequence = rebuildable(&removed.open_dir(&name)?)?.map(|record| record.sequence);
@@ -108,7 +109,11 @@ pub(crate) fn keep_newest(lock: &Lock, layout: &Layout, checked: RemovedRecords,
     let surplus = kept.len().saturating_sub(most as usize);
     let is_surplus = |(at, (sequence, _)): &(usize, (Option<u64>, Vec<u8>))| *at < surplus || sequence.is_none();
     let surplus = kept.into_iter().enumerate().filter(is_surplus);
-    surplus.map(|(_, (_, name))| name).try_for_each(|name| removed.remove_tree(&name))
+    let remove = |name: Vec<u8>| removed.remove_tree_in_part(&name, OwnBlocks::All);
+    surplus
+        .map(|(_, (_, name))| remove(name).map(|removal| removal.freed))
+        .sum::<Result<Usage, Error>>()
+        .map(|freed| deleted + freed)
 }
 
 /// Moves a record out of trash, if a rollback could go to its release. If the disk is full or the record lies in a lower

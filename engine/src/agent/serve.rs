@@ -1,6 +1,8 @@
 //! Serves one client: reads its request, carries it out, and answers.
 
+mod adopting;
 mod commands;
+mod disk_diff;
 mod journals;
 mod locking;
 mod manifests;
@@ -16,20 +18,25 @@ use crate::error::{Error, Refusal, SiteError};
 use crate::live::LiveNow;
 use crate::release::ReleaseId;
 use crate::report::RunsReport;
+use crate::target::Policy;
 use crate::threads;
 use crate::wire::bounds;
 use crate::wire::message::{self, CheckDepth, FromAgent, Hello, Reply, Request, ToAgent};
 
+use super::adopt;
 use super::clock::now;
 use super::compare::Depth;
 use super::conversation::alive::keep_alive;
 use super::conversation::{CLIENT_SILENT_MAX, Conversation, Incoming};
 use super::deploy::{Look, Order, deploy};
 use super::deploy_path::deploy_path;
+use super::disk_use::disk_use;
+use super::doctor::examine;
 use super::run::RunnerProgram;
 use super::site::Site;
 use super::site::journal;
 use super::site::layout::Layout;
+use super::site::lock::Lock;
 use super::site::log::{self, MissedWarningsLine};
 use super::site::records::Releases;
 use super::{prune, query};
@@ -47,7 +54,8 @@ fn converse(conversation: &Conversation) -> Result<(), Error> {
     disk::raise_open_files();
     let served = keep_alive(conversation, || {
         let (hello, look) = hear_hello(conversation)?;
-        let message = match (Service { conversation, hello: &hello, look }.answer()) {
+        let answer = Service { conversation, hello: &hello, look }.answer();
+        let message = match answer.map_err(|error| explained(error, &hello)) {
             Ok(reply) => FromAgent::Done(reply.fitting()),
             Err(error) => {
                 FromAgent::Failed { refusal: fitting(error.to_refusal()), live: live_now(conversation, &hello) }
@@ -114,6 +122,8 @@ fn log_missed_warnings(hello: &Hello, message: &FromAgent) {
         FromAgent::Done(Reply::Switch(report)) => &report.warnings,
         FromAgent::Done(Reply::Pin(report)) => &report.warnings,
         FromAgent::Done(Reply::Cleanup(report)) => &report.warnings,
+        FromAgent::Done(Reply::Adopt(report)) => &report.warnings,
+        FromAgent::Done(Reply::UndoAdoption(report)) => &report.warnings,
         _ => return,
     };
     if unheard.is_empty() {
@@ -128,12 +138,12 @@ fn log_missed_warnings(hello: &Hello, message: &FromAgent) {
 
 /// Cuts off text that is longer than a message may carry.
 fn fitting(refusal: Refusal) -> Refusal {
-    let Refusal { kind, message, mut causes, hint } = refusal;
+    let Refusal { id, kind, message, mut causes, hint } = refusal;
     bounds::fitting(&mut causes);
     let cut_off = |text| bounds::cut_off(text, bounds::REPORTED_TEXT_BYTES_MAX);
     // Half a hint could name another path than the whole, so a hint that is too long is left out.
     let hint = hint.filter(|hint| message::to_bytes(hint).len() <= bounds::REPORTED_TEXT_BYTES_MAX);
-    Refusal { kind, message: cut_off(message), causes, hint }
+    Refusal { id, kind, message: cut_off(message), causes, hint }
 }
 
 fn live_now(conversation: &Conversation, hello: &Hello) -> LiveNow {
@@ -162,6 +172,22 @@ struct Service<'a> {
 }
 
 impl Service<'_> {
+    fn cleanup(
+        &self,
+        lock: Option<&Lock>,
+        layout: &mut Layout,
+        releases: &mut Releases,
+        original: bool,
+    ) -> Result<Reply, Error> {
+        let removal = if original { adopt::remove_original(lock, layout)? } else { None };
+        let options = prune::CleanupOptions { lock, sweep: true, ..prune::CleanupOptions::default() };
+        let mut report = prune::cleanup(layout, releases, &self.hello.policy, &options, self.conversation)?;
+        if let Some(removal) = removal {
+            adopt::note_original(layout, &removal, &mut report);
+        }
+        Ok(Reply::Cleanup(report))
+    }
+
     fn answer(mut self) -> Result<Reply, Error> {
         let look = self.look.take();
         let path = &deploy_path(self.hello)?;
@@ -180,27 +206,23 @@ impl Service<'_> {
             }
             Request::Releases { all } => query::releases(&self.open(path)?, *all).map(Reply::Releases),
             Request::Status(depth) => {
-                let depth = depth.map(|depth| match depth {
-                    CheckDepth::Entries => Depth::Stat,
-                    CheckDepth::Content => Depth::Content,
-                });
+                let depth = depth.map(depth_of);
                 query::status(&self.open(path)?, depth).map(|report| Reply::Status(Box::new(report)))
+            }
+            Request::Doctor(order) => {
+                examine(self.conversation, self.hello, order, path).map(|report| Reply::Doctor(Box::new(report)))
             }
             Request::Switch { to, force } => self.switch(path, to, *force),
             Request::Rollback { rollback, force } => self.rollback(path, rollback, *force),
             Request::Pin { release, pin } => self.pin(path, release, pin.as_ref()),
-            Request::Cleanup { dry_run: true } => {
+            Request::Cleanup { dry_run: true, original } => {
                 let mut layout = self.open(path)?;
                 let mut releases = Releases::read(&layout)?;
-                let options = prune::CleanupOptions { sweep: true, ..prune::CleanupOptions::default() };
-                prune::cleanup(&mut layout, &mut releases, policy, &options, self.conversation).map(Reply::Cleanup)
+                self.cleanup(None, &mut layout, &mut releases, *original)
             }
-            Request::Cleanup { dry_run: false } => {
-                let mut site = self.hold(path)?;
-                let Site { lock, layout, releases } = &mut site;
-                let options =
-                    prune::CleanupOptions { lock: Some(lock), sweep: true, ..prune::CleanupOptions::default() };
-                prune::cleanup(layout, releases, policy, &options, self.conversation).map(Reply::Cleanup)
+            Request::Cleanup { dry_run: false, original } => {
+                let Site { lock, layout, releases } = &mut self.hold(path)?;
+                self.cleanup(Some(lock), layout, releases, *original)
             }
             Request::Runs => {
                 let runs = journal::runs(&self.open(path)?.private)?;
@@ -209,9 +231,14 @@ impl Service<'_> {
             Request::Journal { run, follow } => self.journal(path, *run, *follow),
             Request::RunHook(name) => self.run_hook(path, name),
             Request::Exec(command) => self.exec(path, command),
+            Request::DiskDiff { release, depth } => self.disk_diff(path, release.as_ref(), *depth),
+            Request::DiskUse => disk_use(&self.open(path)?).map(|report| Reply::DiskUse(Box::new(report))),
             Request::LockStatus => self.lock_status(path),
             Request::AcquireLock(message) => self.acquire_lock(path, message),
             Request::Unlock => self.unlock(path),
+            Request::Survey { begin, length } => self.survey(path, begin, *length),
+            Request::Adopt { begin, length } => self.adopt(path, begin, *length),
+            Request::UndoAdoption { site, dry_run } => self.undo_adoption(path, site, *dry_run),
             Request::SharedList => self.list_shared(path),
             Request::SharedRead(file) => self.send_shared(path, file),
             Request::SharedWrite { path: file, known, length } => self.receive_shared(path, file, *known, *length),
@@ -227,6 +254,22 @@ impl Service<'_> {
     fn open_or(&self, path: &Path, error: fn(String) -> SiteError) -> Result<Layout, Error> {
         threads::start_pool()?;
         Layout::open(path, &self.hello.policy)?.ok_or_else(|| error(path.display().to_string()).into())
+    }
+}
+
+/// Returns the reason behind an error: where the link should be, a site stands whose adoption did not end.
+fn explained(error: Error, hello: &Hello) -> Error {
+    let Error::Site(SiteError::CurrentNotSymlink(_)) = error else { return error };
+    match deploy_path(hello).and_then(|path| Layout::open(&path, &Policy::default())) {
+        Ok(Some(layout)) => adopt::check_finished(&layout).err().unwrap_or(error),
+        _ => error,
+    }
+}
+
+fn depth_of(depth: CheckDepth) -> Depth {
+    match depth {
+        CheckDepth::Entries => Depth::Stat,
+        CheckDepth::Content => Depth::Content,
     }
 }
 
@@ -257,6 +300,7 @@ mod tests {
             no_switch: false,
             force: false,
             dry_run: false,
+            no_space_check: false,
         };
         Hello {
             path: path.as_os_str().as_bytes().to_vec(),

@@ -1,113 +1,117 @@
-//! Checks that the disk has space for a release, before anything is received.
+//! Checks that the disk has space for a release, before any content is asked for.
+//!
+//! The need is computed from the manifest ([`demand`]). The configuration may keep some space free beside that. XFS and
+//! Btrfs free the space of removed files a moment later, or at a sync. So a lack of space is only certain after a sync.
+//!
+//! A spare that is turned into the release gives its directories back, and its files if they are inodes of their own.
+//! Its manifest is read only if the space is too short without that.
+//!
+//! Other programs may take the space meanwhile. Then a write fails, and the live release stays.
 
-use std::collections::BTreeMap;
+mod demand;
+mod remedy;
 
+use rustix::process::geteuid;
+
+use crate::accounts::Accounts;
 use crate::disk::Free;
-use crate::error::{Error, SiteError};
-use crate::link::Link;
-use crate::manifest::{Node, ObjectKey};
-use crate::path::push_name;
+use crate::error::{Error, Shortage, SiteError, SpaceRemedy};
+use crate::min_free::MinFree;
+use crate::report::SpaceReport;
 
-use super::assemble::Assembly;
-use super::classify::FurtherCopy;
-use super::receive::WantedObjects;
 use super::site::layout::Layout;
-use super::store::SHARDS;
+use super::trash::Spare;
 
-/// Space for records, the log, and the growth of existing directories.
-const MARGIN_BYTES: u64 = 1 << 20;
-const MARGIN_INODES: u64 = 64;
+pub(crate) use demand::{Demand, Need};
+pub(crate) use remedy::with_remedy;
 
-/// The space of the inode of a reflinked file and of its list of extents.
-const REFLINK_BYTES: u64 = 512;
+/// The space that a release needs and that must stay free.
+#[derive(Clone, Copy)]
+pub(crate) struct SpaceCheck<'a> {
+    /// The release.
+    pub(crate) demand: Demand<'a>,
+    /// The spare that is turned into it.
+    pub(crate) spare: Option<&'a Spare>,
+    /// The space that stays free.
+    pub(crate) min_free: MinFree,
+}
 
-/// Compares the space that the release still needs with the free space. Private and further copies count in full,
-/// because it is not known yet whether the filesystem will share their blocks. A directory counts as one block: few
-/// have names for more.
-///
-/// XFS and Btrfs free the space of removed files a moment later, or at a sync. So a lack of space is only certain
-/// after a sync.
-pub(crate) fn check(
-    layout: &Layout,
-    assembly: &Assembly<'_>,
-    further_copies: &[FurtherCopy],
-    wanted: &WantedObjects,
-) -> Result<(), Error> {
-    match compare(layout.root.free()?, assembly, further_copies, wanted) {
-        Ok(()) => Ok(()),
-        Err(_) => {
-            layout.root.sync_filesystem()?;
-            compare(layout.root.free()?, assembly, further_copies, wanted)
+impl SpaceCheck<'_> {
+    /// Fails if there is not enough space.
+    pub(crate) fn run(&self, layout: &Layout) -> Result<(), Error> {
+        let free = layout.root.free()?;
+        let need = self.demand.need(free.costs)?;
+        if self.compare(&free, need).is_ok() {
+            return Ok(());
+        }
+        let need = match self.spare {
+            Some(spare) => need.without(self.demand.kept_of(layout, spare, free.costs)?),
+            None => need,
+        };
+        if self.compare(&free, need).is_ok() {
+            return Ok(());
+        }
+        layout.root.sync_filesystem()?;
+        self.compare(&layout.root.free()?, need)
+    }
+
+    /// Returns the need and the free space, for a dry run.
+    pub(crate) fn report(&self, layout: Option<&Layout>, free: &Free) -> Result<SpaceReport, Error> {
+        let whole = self.demand.need(free.costs)?;
+        let need = match (layout, self.spare) {
+            (Some(layout), Some(spare)) => whole.without(self.demand.kept_of(layout, spare, free.costs)?),
+            _ => whole,
+        };
+        Ok(report(need, free, self.min_free))
+    }
+
+    fn compare(&self, free: &Free, need: Need) -> Result<(), Error> {
+        let remedy = SpaceRemedy::default();
+        match lack(&report(need, free, self.min_free)) {
+            Some(Lack::Bytes(shortage)) => Err(SiteError::NoSpace { shortage, user: user_name(), remedy }.into()),
+            Some(Lack::Inodes(shortage)) => Err(SiteError::NoInodes { shortage, user: user_name(), remedy }.into()),
+            None => Ok(()),
         }
     }
 }
 
-fn compare(
-    free: Free,
-    assembly: &Assembly<'_>,
-    further_copies: &[FurtherCopy],
-    wanted: &WantedObjects,
-) -> Result<(), Error> {
-    let mut copies = further_sizes(assembly, further_copies);
-    copies.extend(private_sizes(assembly));
-    let on_disk = |sum: u64, size: &u64| sum.saturating_add(size.next_multiple_of(free.block_bytes));
-    let copied_bytes = copies.iter().fold(0, on_disk);
-    let missing = wanted.missing().count();
-    // Objects arrive in directories of staging first.
-    let directories = (assembly.manifest.directories().len() + missing.min(SHARDS)) as u64;
-    let reflinks = if assembly.link == Link::Reflink { linked_files(assembly) } else { 0 };
-    let directories_bytes = directories * free.block_bytes + reflinks * REFLINK_BYTES;
-    let made_bytes = copied_bytes.saturating_add(directories_bytes + MARGIN_BYTES);
-    let needed = wanted.missing_disk_bytes(free.block_bytes).saturating_add(made_bytes);
-    if needed > free.bytes {
-        return Err(SiteError::NoSpace { needed, free: free.bytes }.into());
-    }
-    let made = copies.len() as u64 + directories + own_inodes(assembly) + reflinks;
-    let needed = missing as u64 + made + MARGIN_INODES;
-    match free.inodes {
-        Some(free) if needed > free => Err(SiteError::NoInodes { needed, free }.into()),
-        _ => Ok(()),
+/// Returns a need beside the free space.
+pub(crate) fn report(need: Need, free: &Free, min_free: MinFree) -> SpaceReport {
+    let (reserve_bytes, reserve_inodes) = (min_free.bytes(free.total_bytes), min_free.inodes(free.total_inodes));
+    let fits_inodes = free.inodes.is_none_or(|free| need.inodes.saturating_add(reserve_inodes) <= free);
+    SpaceReport {
+        needed_bytes: need.bytes,
+        needed_inodes: need.inodes,
+        free_bytes: free.bytes,
+        free_inodes: free.inodes,
+        reserve_bytes,
+        reserve_inodes,
+        fits: need.bytes.saturating_add(reserve_bytes) <= free.bytes && fits_inodes,
     }
 }
 
-/// Returns the number of files with content.
-fn linked_files(assembly: &Assembly<'_>) -> u64 {
-    assembly.manifest.all_files().filter(|(_, file)| file.size > 0).count() as u64
+/// What is short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lack {
+    /// Bytes.
+    Bytes(Shortage),
+    /// Inodes.
+    Inodes(Shortage),
 }
 
-/// Returns the number of empty files and symlinks, which are never links to objects.
-fn own_inodes(assembly: &Assembly<'_>) -> u64 {
-    let is_own = |&entry: &u32| match assembly.manifest.node(entry) {
-        Node::File(file) => file.size == 0,
-        Node::Symlink(_) => true,
-        Node::Directory(_) => false,
+/// Returns what is short.
+pub(crate) fn lack(space: &SpaceReport) -> Option<Lack> {
+    let &SpaceReport { needed_bytes, needed_inodes, free_bytes, free_inodes, reserve_bytes, reserve_inodes, .. } =
+        space;
+    let short = |needed: u64, reserve: u64, free: u64| {
+        (needed.saturating_add(reserve) > free).then_some(Shortage { needed, free, reserve })
     };
-    (0..assembly.manifest.len()).filter(is_own).count() as u64
+    let bytes = short(needed_bytes, reserve_bytes, free_bytes).map(Lack::Bytes);
+    bytes.or_else(|| short(needed_inodes, reserve_inodes, free_inodes?).map(Lack::Inodes))
 }
 
-/// Returns the sizes of the further copies, one for each object.
-fn further_sizes(assembly: &Assembly<'_>, further_copies: &[FurtherCopy]) -> Vec<u64> {
-    let size = |own: &FurtherCopy| assembly.manifest.file(own.entry).map_or(0, |file| file.size);
-    let objects: BTreeMap<ObjectKey, u64> = further_copies.iter().map(|own| (own.from.key, size(own))).collect();
-    objects.into_values().collect()
-}
-
-/// Returns the sizes of the private copies.
-fn private_sizes(assembly: &Assembly<'_>) -> Vec<u64> {
-    let mut sizes = Vec::new();
-    if assembly.copies.is_empty() {
-        return sizes;
-    }
-    for number in 0..assembly.manifest.directories().len() as u32 {
-        let directory = assembly.manifest.directory_path(number);
-        for named in assembly.manifest.children(number) {
-            let Node::File(file) = named.node else { continue };
-            let mut path = directory.clone();
-            push_name(&mut path, named.name);
-            if file.size > 0 && assembly.copies.matches_file(&path) {
-                sizes.push(file.size);
-            }
-        }
-    }
-    sizes
+/// Returns the name of this user, or the number if it has no name.
+fn user_name() -> String {
+    let user = geteuid().as_raw();
+    Accounts::read().user_shown(user)
 }

@@ -5,6 +5,7 @@
 //! ├── objects/ab/cdef…-444    received content, as in the store
 //! ├── tree/                   the release
 //! └── record/                 its record and manifest
+//! .cutover/staging/trial-<token>/    a trial of the filesystem (`doctor`), gone when it ends
 //! ```
 //!
 //! Content arrives under its final name, so that a listing shows which objects are there. Until the content is
@@ -12,9 +13,10 @@
 //! the content before it uses it.
 
 use crate::boot;
-use crate::disk::{Dir, SETGID};
+use crate::disk::{Dir, OwnBlocks, SETGID, Usage};
 use crate::error::Error;
 
+use super::clock::now;
 use super::site::layout::Layout;
 use super::site::lock::Lock;
 use super::store::Store;
@@ -25,6 +27,8 @@ const PRIVATE_MODE: u32 = 0o700;
 const OBJECTS: &[u8] = b"objects";
 const BOOT_DIGITS: usize = 8;
 const TOKEN_DIGITS: usize = 16;
+const TRIAL: &str = "trial-";
+const TRIAL_SECONDS_MAX: i64 = 3600;
 
 /// The staging of this run.
 pub(crate) struct Staging {
@@ -84,9 +88,31 @@ impl Staging {
     }
 }
 
+/// Removes the staging of all runs. Call it when none is needed any more. Returns the freed disk space.
+/// Makes a directory in staging for a trial of the filesystem, which needs no lock. Returns its name too.
+pub(crate) fn create_trial(staging: &Dir) -> Result<(Vec<u8>, Dir), Error> {
+    let name = format!("{TRIAL}{}", &random_name()?[..TOKEN_DIGITS]).into_bytes();
+    let dir = staging.create_dir(&name, PRIVATE_MODE)?;
+    Ok((name, dir))
+}
+
+/// Removes the trials that killed runs left. A trial takes a moment, so one that is older than an hour is such a rest.
+pub(crate) fn clear_trials(staging: &Dir) -> Result<(), Error> {
+    let is_trial =
+        |name: &Vec<u8>| name.strip_prefix(TRIAL.as_bytes()).is_some_and(|token| is_random(token, TOKEN_DIGITS));
+    for name in staging.names()?.into_iter().filter(is_trial) {
+        let made = staging.stat(&name)?.map_or(i64::MAX, |stat| stat.mtime);
+        if made.saturating_add(TRIAL_SECONDS_MAX) < now() as i64 {
+            staging.remove_tree(&name)?;
+        }
+    }
+    Ok(())
+}
+
 /// Removes the staging of all runs. Call it when none is needed any more. Returns the freed disk space, in bytes.
-pub(crate) fn clear(lock: &Lock, layout: &Layout) -> Result<u64, Error> {
-    let freed = staged_bytes(layout)?;
+pub(crate) fn clear(lock: &Lock, layout: &Layout) -> Result<Usage, Error> {
+    let freed = usage(layout)?;
+    clear_trials(&layout.staging)?;
     // A run that cannot be removed must not keep the others.
     let removed: Vec<_> = runs(layout)?.iter().map(|name| remove_run(lock, layout, name)).collect();
     removed.into_iter().collect::<Result<(), Error>>()?;
@@ -126,12 +152,27 @@ fn received(layout: &Layout, run: &[u8]) -> Result<Option<Store>, Error> {
     Ok(run.stat(OBJECTS)?.map(|_| run.open_dir(OBJECTS)).transpose()?.map(Store::new))
 }
 
-/// Returns the disk space of all received content, in bytes.
-pub(crate) fn staged_bytes(layout: &Layout) -> Result<u64, Error> {
-    let mut sum = 0;
+/// Returns the disk space of all received content.
+pub(crate) fn received_usage(layout: &Layout) -> Result<Usage, Error> {
+    let mut sum = Usage::default();
     for run in runs(layout)? {
         let Some(received) = received(layout, &run)? else { continue };
-        sum += received.use_of_disk()?.1;
+        sum += received.usage()?;
+    }
+    Ok(sum)
+}
+
+/// Returns the disk space of all runs. Received content may have a name in a tree too; other files of a tree that have
+/// further names are objects.
+pub(crate) fn usage(layout: &Layout) -> Result<Usage, Error> {
+    let mut sum = Usage::default();
+    for run in runs(layout)? {
+        let dir = layout.staging.open_dir(&run)?;
+        sum += dir.usage_of(OBJECTS)?;
+        for name in [&b"tree"[..], b"record"] {
+            sum += dir.own_usage_of(name, OwnBlocks::All)?;
+        }
+        sum += dir.own_stat().map(|stat| Usage { bytes: stat.disk_bytes, inodes: 1 })?;
     }
     Ok(sum)
 }

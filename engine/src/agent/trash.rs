@@ -20,7 +20,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::disk::Dir;
+use crate::disk::{Dir, OwnBlocks, Removal, Usage};
 use crate::error::Error;
 use crate::manifest::decode::StreamEntry;
 use crate::manifest::placement::Placement;
@@ -258,21 +258,35 @@ pub(crate) fn release_of(tree: &[u8]) -> Option<ReleaseId> {
     std::str::from_utf8(tree).ok()?.rsplit_once('-')?.0.parse().ok()
 }
 
-/// Deletes the trees in trash, except the spare's and those in `stay`. Returns the errors: one tree must not keep the
-/// others.
+/// Deletes the trees in trash, except the spare's and those in `stay`, as far as this user may. Returns the results: one
+/// tree must not keep the others.
 pub(crate) fn delete_trees(
     _lock: &Lock,
     layout: &Layout,
     spare: Option<&Spare>,
     stay: &HashSet<Vec<u8>>,
-) -> Vec<Error> {
+) -> Vec<Result<Removal, Error>> {
     match trees(layout, spare) {
         Ok(names) => {
             let trees = names.iter().filter(|name| !stay.contains(*name));
-            trees.filter_map(|name| layout.trash.remove_tree(name).err()).collect()
+            trees.map(|name| layout.trash.remove_tree_in_part(name, own_blocks(layout, name)?)).collect()
         }
-        Err(error) => vec![error],
+        Err(error) => vec![Err(error)],
     }
+}
+
+/// Returns the space that deleting the trees would free, except the spare's and those in `stay`.
+pub(crate) fn usage_of_trees(layout: &Layout, spare: Option<&Spare>, stay: &HashSet<Vec<u8>>) -> Result<Usage, Error> {
+    let names = trees(layout, spare)?;
+    let trees = names.iter().filter(|name| !stay.contains(*name));
+    trees.map(|name| layout.trash.own_usage_of(name, own_blocks(layout, name)?)).sum()
+}
+
+/// Returns the files of a tree whose blocks are their own, as its record says.
+pub(crate) fn own_blocks(layout: &Layout, tree: &[u8]) -> Result<OwnBlocks, Error> {
+    let record = [tree, RECORD_SUFFIX.as_bytes()].concat();
+    let record = layout.trash.open_dir(&record).and_then(|record| read_removed_record(&record));
+    layout.own_blocks(record.ok().flatten().map(|record| record.link).unwrap_or_default())
 }
 
 /// Records in trash whose objects were not checked yet.
@@ -313,9 +327,10 @@ impl RemovedRecords {
         Ok(Some(objects))
     }
 
-    /// Deletes the records, after their objects were checked.
-    pub(crate) fn delete(self, _lock: &Lock, layout: &Layout) -> Result<(), Error> {
-        self.0.iter().try_for_each(|name| layout.trash.remove_tree(name))
+    /// Deletes the records, after their objects were checked. Returns the space that this frees.
+    pub(crate) fn delete(self, _lock: &Lock, layout: &Layout) -> Result<Usage, Error> {
+        let delete = |name: &Vec<u8>| layout.trash.remove_tree_in_part(name, OwnBlocks::All);
+        self.0.iter().map(|name| delete(name).map(|removal| removal.freed)).sum()
     }
 }
 

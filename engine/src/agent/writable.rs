@@ -19,6 +19,12 @@ use crate::writable::Writable;
 
 use super::site::own::Addition;
 
+/// Returns the number of the group, if one is given. Refuses a group that this user cannot give directories to.
+pub(crate) fn group_of(writable: &Writable) -> Result<Option<u32>, Error> {
+    let group = writable.group.as_deref().filter(|_| !writable.directories.is_empty());
+    group.map(own_group).transpose()
+}
+
 /// The writable directories of one release.
 #[derive(Debug, Default)]
 pub(crate) struct WritableDirectories {
@@ -41,11 +47,7 @@ impl WritableDirectories {
     ) -> Result<WritableDirectories, Error> {
         let mut found = WritableDirectories {
             mode: writable.mode.unwrap_or(Writable::MODE),
-            group: if writable.directories.is_empty() {
-                None
-            } else {
-                writable.group.as_deref().map(own_group).transpose()?
-            },
+            group: group_of(writable)?,
             ..WritableDirectories::default()
         };
         for path in &writable.directories {

@@ -101,7 +101,7 @@ impl Conversation {
         cancel: Cancel,
         silent_max: Duration,
     ) -> Result<Conversation, Error> {
-        let Connection { input, output, carrier, lanes, copied_at } = connection;
+        let Connection { input, output, carrier, lanes, copied_at, noise: _ } = connection;
         let reader = FrameReader::new::<FromAgent>(input);
         let last_byte = reader.last_byte();
         let output = Output::new(output, [cancel.clone(), Cancel::default()], last_byte.clone(), silent_max);

@@ -120,7 +120,13 @@ fn note_phases(seconds: &mut Seconds, outcome: &Outcome, conversation: &Conversa
             Phase::Hooks => seconds.hooks = spent,
             Phase::Switch => seconds.switch = spent,
             Phase::Cleanup => seconds.cleanup = spent,
-            Phase::Connect | Phase::CopyAgent | Phase::Scan | Phase::Lock | Phase::Upload => {}
+            Phase::Connect
+            | Phase::CopyAgent
+            | Phase::Scan
+            | Phase::Lock
+            | Phase::Upload
+            | Phase::Copy
+            | Phase::Check => {}
         }
     }
     seconds.total = began.elapsed().as_secs_f64();
@@ -154,6 +160,7 @@ fn report(
         traffic: TrafficReport { zstd_levels, ..conversation.traffic() },
         making: done.making,
         removed: done.removed,
+        preview: done.preview,
         hooks: done.hooks,
         edited: done.edited,
         warnings: done.warnings,

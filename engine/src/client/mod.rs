@@ -8,7 +8,8 @@
 //! | What is deployed? | `source_directory`, `source` |
 //! | How is it packed? | `packer` with `outgoing_file`, `level`, `probe` |
 //! | How does it reach one host? | `conversation` with `load`, `delivery`; `upload` over `lanes` |
-//! | What is exchanged with one host? | `hello`, then `exchange` for a deploy, `shared_files`, `query` for other verbs; `verdict` |
+//! | Which release does a web server serve? | `served` |
+//! | What is exchanged with one host? | `hello`, then `exchange` for a deploy, `need` for an examination, `survey` for a site to adopt, `shared_files`, `query` for other verbs; `verdict` |
 //! | In which order? | `deploy` |
 //!
 //! A source and a packer know no host. An exchange has one.
@@ -50,11 +51,14 @@ mod upload;
 
 mod exchange;
 mod hello;
+mod need;
 mod verdict;
 
 pub(crate) mod deploy;
 pub(crate) mod query;
+pub(crate) mod served;
 pub(crate) mod shared_files;
+pub(crate) mod survey;
 
 pub(crate) use build::{build, planned_builds};
 pub(crate) use hello::hello;

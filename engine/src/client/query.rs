@@ -36,13 +36,19 @@ pub(crate) fn ask(
     Ok(answer)
 }
 
-/// Asks for a switch or a rollback. A failure says what is live.
-pub(crate) fn switch(connection: Connection, hello: Hello, context: &Context) -> Result<Reply, DeployFailure> {
+/// Asks for a switch or a rollback. `content` follows the question in parts. A failure says what is live.
+pub(crate) fn switch(
+    connection: Connection,
+    hello: Hello,
+    content: &[u8],
+    context: &Context,
+) -> Result<Reply, DeployFailure> {
     let conversation = Conversation::new(connection, context.observer.clone(), context.cancel.clone())?;
     conversation.note_possible_switch();
     conversation.note_procedure(&hello.procedure);
     let receive = || {
         conversation.send(&ToAgent::Hello(Box::new(hello)))?;
+        conversation.send_parts(content)?;
         loop {
             match conversation.wait()? {
                 FromAgent::Done(reply) => return Ok(reply),

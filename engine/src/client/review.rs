@@ -20,6 +20,7 @@ mod symlink;
 use crate::manifest::{EntryRef, Node};
 use crate::path::Shown;
 use crate::scan::stat::{FileStat, SHARED_WRITE, STICKY};
+use crate::shell::quoted;
 
 pub(crate) use ignored::IgnoredFiles;
 pub(crate) use subject::Review;
@@ -98,8 +99,8 @@ impl Review<'_> {
             let mode = root & 0o777;
             warnings.push(format!(
                 "Only its owner may enter the release, as the source has mode {mode:o}: a web server that runs as another user cannot \
-                 read it. If it should, run `chmod go+rx '{}'` and deploy again",
-                self.source.display()
+                 read it. If it should, run `chmod go+rx {}` and deploy again",
+                quoted(&self.source.to_string_lossy())
             ));
         }
         let mut warn = |paths: &Paths, one: &str, several: &str| {

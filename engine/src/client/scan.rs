@@ -78,6 +78,7 @@ pub(crate) fn scan(request: &ScanRequest<'_>) -> Result<Scan, Error> {
     let ask = || Question::start(request.source, request.cancel);
     let mut question = (own_commit.is_some() && kept.is_none()).then(ask);
     let tree = walk(&WalkRequest {
+        group: None,
         root: &source,
         path: request.source,
         rules: &rules,

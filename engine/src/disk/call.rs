@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{self, AtFlags, FallocateFlags, Gid, Mode, OFlags, RenameFlags, Timestamps};
+use rustix::fs::{self, AtFlags, FallocateFlags, Gid, Mode, OFlags, RenameFlags, Timestamps, Uid};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
@@ -66,6 +66,12 @@ pub(super) fn rename(dir: impl AsFd, name: impl Arg, to: impl AsFd, new_name: im
 pub(super) fn rename_new(dir: impl AsFd, name: impl Arg, to: impl AsFd, new_name: impl Arg) -> Result<(), Errno> {
     fault::point(Change::Rename, &to)?;
     fs::renameat_with(dir, name, to, new_name, RenameFlags::NOREPLACE)
+}
+
+/// Exchanges two names in one step.
+pub(super) fn exchange(dir: impl AsFd, name: impl Arg, to: impl AsFd, other: impl Arg) -> Result<(), Errno> {
+    fault::point(Change::Rename, &to)?;
+    fs::renameat_with(dir, name, to, other, RenameFlags::EXCHANGE)
 }
 
 /// Removes a name that is no directory.
@@ -152,6 +158,12 @@ pub(super) fn set_mode_of(dir: impl AsFd, path: impl Arg, mode: u32) -> Result<(
 pub(super) fn set_group(file: impl AsFd, group: u32) -> Result<(), Errno> {
     fault::point(Change::Mode, &file)?;
     fs::fchown(file, None, Some(Gid::from_raw(group)))
+}
+
+/// Sets the owner.
+pub(super) fn set_owner(file: impl AsFd, owner: u32) -> Result<(), Errno> {
+    fault::point(Change::Mode, &file)?;
+    fs::fchown(file, Some(Uid::from_raw(owner)), None)
 }
 
 /// Sets the times.

@@ -139,6 +139,14 @@ impl Dir {
         })
     }
 
+    /// Opens the directory that holds a path below this one, through no symlink and no mount, and returns the last name.
+    pub(crate) fn open_above<'p>(&self, path: &'p [u8]) -> Result<(Dir, &'p [u8]), Error> {
+        match path.iter().rposition(|&byte| byte == b'/') {
+            None => Ok((self.duplicate()?, path)),
+            Some(at) => Ok((self.open_below(&path[..at])?, &path[at + 1..])),
+        }
+    }
+
     /// Opens a directory by a path below this one, through symlinks, for reading only.
     pub(crate) fn open_through(&self, path: &[u8]) -> Result<Dir, Error> {
         match fs::openat(&self.fd, os(path), OPEN_DIRECTORY, Mode::empty()) {
@@ -150,6 +158,11 @@ impl Dir {
             Err(Errno::NOTDIR) => Err(Error::Site(SiteError::NotDirectory(self.path_of(path).display().to_string()))),
             Err(errno) => Err(self.error("open the directory", path, errno)),
         }
+    }
+
+    /// Tells whether the kernel has `openat2`, and lets this program call it.
+    pub(crate) fn knows_openat2(&self) -> bool {
+        fs::openat2(&self.fd, ".", OPEN_DIRECTORY, Mode::empty(), ResolveFlags::NO_XDEV).is_ok()
     }
 
     /// Returns the id of the directory's mount, if the system knows it.
@@ -182,16 +195,27 @@ impl Dir {
 
     /// Returns the names in the directory, sorted.
     pub(crate) fn names(&self) -> Result<Vec<Vec<u8>>, Error> {
+        Ok(self.names_at_most(usize::MAX)?.0)
+    }
+
+    /// Returns names in the directory, sorted, and whether these are all: of a directory with more than `most` names, the
+    /// first ones that the filesystem has.
+    pub(crate) fn names_at_most(&self, most: usize) -> Result<(Vec<Vec<u8>>, bool), Error> {
         let failed = |errno: Errno| Error::io("list the directory", &self.path, errno);
         let mut names = Vec::new();
         for entry in fs::Dir::read_from(&self.fd).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name().to_bytes().to_vec();
-            if name != b"." && name != b".." {
-                names.push(name);
+            if name == b"." || name == b".." {
+                continue;
             }
+            if names.len() == most {
+                names.sort_unstable();
+                return Ok((names, false));
+            }
+            names.push(name);
         }
         names.sort_unstable();
-        Ok(names)
+        Ok((names, true))
     }
 
     /// Returns the names in the directory, with their inodes.

@@ -74,6 +74,22 @@ impl Dir {
         Ok(is_first)
     }
 
+    /// Works like [`Dir::put_new`], for a file that everybody may read, less the umask.
+    pub(crate) fn put_new_public(&self, name: &[u8], content: &[u8]) -> Result<bool, Error> {
+        let temporary = [b".", name, b".new"].concat();
+        self.remove_file(&temporary)?;
+        let file = self.create_file_with(&temporary, 0o644)?;
+        let mut draft = Draft { dir: self, name: Cow::Borrowed(&temporary), file, is_kept: false };
+        draft.write_all(content).map_err(|e| Error::io("write", self.path_of(name), e))?;
+        draft.file.sync().map_err(|e| Error::io("sync", self.path_of(name), e))?;
+        let is_first = self.rename_new(&temporary, self, name)?;
+        if is_first {
+            draft.keep();
+            self.sync()?;
+        }
+        Ok(is_first)
+    }
+
     /// Replaces the content of a file, durably: after a crash the file has the old content or the new.
     pub(crate) fn replace(&self, name: &[u8], content: &[u8]) -> Result<(), Error> {
         let temporary = [b".", name, b".new"].concat();

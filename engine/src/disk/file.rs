@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 
 use rustix::fs;
 use rustix::io::Errno;
@@ -15,6 +16,7 @@ use crate::file_range::FileRange;
 use super::call;
 use super::dir::{Dir, os};
 use super::mode::{set_group, set_mode, set_mode_and_mtime};
+use super::stat::Stat;
 
 /// A file that is open for writing. It stays when it is dropped, unlike a [`super::Draft`].
 #[derive(Debug)]
@@ -29,6 +31,15 @@ impl NewFile {
     /// Truncates the file to a length.
     pub(crate) fn cut(&self, bytes: u64) -> io::Result<()> {
         Ok(call::set_len(&self.0, bytes)?)
+    }
+
+    /// Gives the file the owner, the group and the permissions of another one. Returns whether this user may.
+    pub(crate) fn take_rights_of(&self, other: &Stat) -> bool {
+        const PERMISSIONS: u32 = 0o777;
+        let Ok(own) = self.0.metadata() else { return false };
+        (own.gid() == other.gid || call::set_group(&self.0, other.gid).is_ok())
+            && (own.uid() == other.uid || call::set_owner(&self.0, other.uid).is_ok())
+            && call::set_mode(&self.0, other.mode & PERMISSIONS).is_ok()
     }
 
     /// Fills an empty file with the content of another: by sharing blocks if the filesystem can, otherwise by a copy
@@ -164,6 +175,16 @@ impl Dir {
         let from =
             self.open_file(NAMES[0])?.ok_or_else(|| Error::Bug("a file that was just made is missing".into()))?;
         Ok(other.file.share(&from).is_ok())
+    }
+
+    /// Opens an existing file in order to lock it: for reading, and for writing too if this user may.
+    pub(crate) fn open_file_to_lock(&self, name: &[u8]) -> Result<Option<File>, Error> {
+        match call::open_to_write(&self.fd, os(name)) {
+            Ok(fd) => Ok(Some(fd.into())),
+            Err(Errno::ACCESS | Errno::ROFS) => self.open_file(name),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(self.error("open", name, errno)),
+        }
     }
 
     /// Opens an existing file for writing. Returns nothing if it is missing, or this user may not write to it.

@@ -10,11 +10,15 @@ use crate::error::Error;
 use crate::hash::Hash;
 
 use super::call;
+use super::cost::{CostKind, Costs};
 use super::dir::Dir;
 use super::mount::mount_of_this_boot;
 
 /// An overlay, as `statfs` names it: its files have the times of their upper or lower layer.
 const OVERLAY: u32 = 0x794c_7630;
+const XFS: u32 = 0x5846_5342;
+const BTRFS: u32 = 0x9123_683e;
+const TMPFS: u32 = 0x0102_1994;
 
 /// A filesystem that only one machine writes. A directory on any other may be in use on another machine.
 struct Local {
@@ -27,9 +31,9 @@ struct Local {
 const LOCAL: [Local; 13] = [
     // ext2 to ext4, XFS, Btrfs, tmpfs.
     Local { number: 0xef53, keeps_times: true },
-    Local { number: 0x5846_5342, keeps_times: true },
-    Local { number: 0x9123_683e, keeps_times: true },
-    Local { number: 0x0102_1994, keeps_times: true },
+    Local { number: XFS, keeps_times: true },
+    Local { number: BTRFS, keeps_times: true },
+    Local { number: TMPFS, keeps_times: true },
     // F2FS, ZFS, bcachefs.
     Local { number: 0xf2f5_2010, keeps_times: true },
     Local { number: 0x2fc1_2fc1, keeps_times: true },
@@ -53,6 +57,24 @@ pub(crate) fn is_local(path: &Path) -> bool {
     fs::statfs(path).is_ok_and(|statfs| find(statfs.f_type as u32).is_some())
 }
 
+/// Tells whether the filesystem of a path is mounted noexec.
+pub(crate) fn is_noexec(path: &Path) -> bool {
+    fs::statvfs(path).is_ok_and(|vfs| vfs.f_flag.contains(fs::StatVfsMountFlags::NOEXEC))
+}
+
+/// Tells whether nobody may change a file or directory, because it has the flag `i` of `chattr`.
+pub(crate) fn is_immutable(path: &Path) -> bool {
+    let flags = fs::OFlags::RDONLY | fs::OFlags::NONBLOCK | fs::OFlags::CLOEXEC;
+    fs::open(path, flags, fs::Mode::empty())
+        .and_then(|file| fs::ioctl_getflags(&file))
+        .is_ok_and(|flags| flags.contains(fs::IFlags::IMMUTABLE))
+}
+
+/// Tells whether this user may write to a directory, and enter it.
+pub(crate) fn may_write(path: &Path) -> Result<(), Errno> {
+    fs::accessat(fs::CWD, path, fs::Access::WRITE_OK | fs::Access::EXEC_OK, fs::AtFlags::EACCESS)
+}
+
 /// The free space of a filesystem.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Free {
@@ -60,16 +82,28 @@ pub(crate) struct Free {
     pub(crate) bytes: u64,
     /// Free inodes; none if the filesystem does not count them.
     pub(crate) inodes: Option<u64>,
-    /// The size of a block.
-    pub(crate) block_bytes: u64,
+    /// Bytes in all.
+    pub(crate) total_bytes: u64,
+    /// Inodes in all.
+    pub(crate) total_inodes: u64,
+    /// The cost of names.
+    pub(crate) costs: Costs,
 }
 
-impl From<StatVfs> for Free {
-    fn from(vfs: StatVfs) -> Free {
+impl Free {
+    fn new(vfs: &StatVfs, kind: u32) -> Free {
+        let kind = match kind {
+            XFS => CostKind::Xfs,
+            BTRFS => CostKind::Btrfs,
+            TMPFS => CostKind::Memory,
+            _ => CostKind::Blocks,
+        };
         Free {
             bytes: vfs.f_bavail * vfs.f_frsize,
             inodes: (vfs.f_files > 0).then_some(vfs.f_favail),
-            block_bytes: vfs.f_frsize.max(512),
+            total_bytes: vfs.f_blocks * vfs.f_frsize,
+            total_inodes: vfs.f_files,
+            costs: Costs { kind, block_bytes: vfs.f_frsize.max(512) },
         }
     }
 }
@@ -83,7 +117,8 @@ impl Dir {
 
     /// Returns the free space.
     pub(crate) fn free(&self) -> Result<Free, Error> {
-        fs::fstatvfs(&self.fd).map(Free::from).map_err(|e| Error::io("look at the filesystem of", &self.path, e))
+        let free = || Ok(Free::new(&fs::fstatvfs(&self.fd)?, fs::fstatfs(&self.fd)?.f_type as u32));
+        free().map_err(|e: Errno| Error::io("look at the filesystem of", &self.path, e))
     }
 
     /// Returns whether the filesystem keeps only whole seconds, by a test on the directory's own mtime.

@@ -15,7 +15,12 @@ use crate::error::{Error, SiteError};
 use super::call;
 use super::dir::{Dir, os};
 use super::mount::mount;
-use super::stat::SETGID;
+use super::stat::{SETGID, Stat};
+
+/// The permission bits, and those of the group and of others.
+const PERMISSIONS: u32 = 0o777;
+const GROUP: u32 = 0o070;
+const OTHERS: u32 = 0o007;
 
 /// The owner's rights on a directory while Cutover changes names in it.
 pub(crate) const OWNER_ALL: u32 = 0o700;
@@ -75,6 +80,33 @@ impl Dir {
         if let (Ok(()), Ok(stat)) = (changed, self.own_stat()) {
             call::set_mode(&self.fd, stat.mode | SETGID).ok();
         }
+    }
+
+    /// Takes the group of another directory, if this user may give it, and the rights from everybody who does not have them on
+    /// the other one.
+    pub(crate) fn hide_as(&self, other: &Stat) -> Result<(), Error> {
+        call::set_group(&self.fd, other.gid).ok();
+        let own = self.own_stat()?;
+        let group = if own.gid == other.gid { other.mode & GROUP } else { (other.mode & OTHERS) << 3 };
+        let mode = own.mode & !(GROUP | OTHERS) | own.mode & GROUP & group | own.mode & OTHERS & other.mode;
+        self.set_mode(mode)
+    }
+
+    /// Gives the directory owner, group and mode of another one, as far as this user may. A group that it cannot give gets the
+    /// rights of others.
+    pub(crate) fn take_rights_of(&self, other: &Stat) -> Result<(), Error> {
+        let own = self.own_stat()?;
+        let has_group = own.gid == other.gid || call::set_group(&self.fd, other.gid).is_ok();
+        let has_owner = own.uid == other.uid || call::set_owner(&self.fd, other.uid).is_ok();
+        let mut mode = other.mode & PERMISSIONS | own.mode & SETGID;
+        if !has_group {
+            mode = mode & !GROUP | (mode & OTHERS) << 3;
+        }
+        // This user must be able to make names in it.
+        if !has_owner {
+            mode |= OWNER_ALL;
+        }
+        self.set_mode(mode)
     }
 
     /// Sets the directory's own group, if it differs.
@@ -151,6 +183,13 @@ pub(crate) fn set_mode(file: impl AsFd, mode: u32) -> Result<(), Errno> {
 pub(crate) fn set_mode_and_mtime(file: &File, mode: u32, second: u32) -> Result<(), Errno> {
     set_mode(file, mode)?;
     call::set_times(file, &times(second))
+}
+
+/// Sets the mode and the exact mtime of an open file.
+pub(crate) fn set_mode_and_times(file: &File, mode: u32, mtime: i64, nanos: u32) -> Result<(), Errno> {
+    let at = Timespec { tv_sec: mtime, tv_nsec: i64::from(nanos) };
+    call::set_times(file, &Timestamps { last_access: at, last_modification: at })?;
+    set_mode(file, mode)
 }
 
 fn times(second: u32) -> Timestamps {

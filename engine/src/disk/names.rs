@@ -74,6 +74,16 @@ impl Dir {
         }
     }
 
+    /// Exchanges a name with one of another directory in one step: whoever resolves a path through either finds the old
+    /// or the new, and never nothing. Returns false if the filesystem cannot do that.
+    pub(crate) fn exchange(&self, name: &[u8], to: &Dir, other: &[u8]) -> Result<bool, Error> {
+        match call::exchange(&self.fd, os(name), &to.fd, os(other)) {
+            Ok(()) => Ok(true),
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(false),
+            Err(errno) => Err(self.error("exchange", name, errno)),
+        }
+    }
+
     /// Removes a file or symlink. Returns whether it existed.
     pub(crate) fn remove_file(&self, name: &[u8]) -> Result<bool, Error> {
         match call::remove(&self.fd, os(name)) {

@@ -62,6 +62,11 @@ pub(crate) struct Stat {
 }
 
 impl Stat {
+    /// Returns what tells a file from all others.
+    pub(crate) fn id(&self) -> (u64, u64) {
+        (self.device, self.inode)
+    }
+
     /// Returns whether the mtime is exactly this second.
     pub(crate) fn has_mtime(&self, second: u32) -> bool {
         (self.mtime, self.mtime_nanos) == (i64::from(second), 0)
@@ -84,12 +89,17 @@ impl From<fs::Stat> for Stat {
             mtime: stat.st_mtime,
             mtime_nanos: stat.st_mtime_nsec as u32,
             ctime: stat.st_ctime.saturating_mul(1_000_000_000).saturating_add(stat.st_ctime_nsec as i64),
-            links: stat.st_nlink,
+            links: widened(stat.st_nlink),
             inode: stat.st_ino,
             device: stat.st_dev,
             disk_bytes: stat.st_blocks as u64 * 512,
         }
     }
+}
+
+/// Returns a number in 64 bits: that of the links has 32 on arm64.
+fn widened(number: impl Into<u64>) -> u64 {
+    number.into()
 }
 
 /// Returns the stat of an open file.

@@ -97,6 +97,7 @@ impl Place {
             no_switch: false,
             force: false,
             dry_run: false,
+            no_space_check: false,
             paranoid: false,
             zstd_level: None,
             lanes: None,

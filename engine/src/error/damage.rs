@@ -3,6 +3,7 @@
 use crate::release::ReleaseId;
 
 use super::hint::DamageHint;
+use super::id::ErrorId;
 
 /// Differences as the cause of an error: the first ones by name, and the number of the others.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +75,18 @@ pub enum DamageError {
 }
 
 impl DamageError {
+    /// Returns the id.
+    pub(super) fn id(&self) -> ErrorId {
+        match self {
+            DamageError::Store { .. } => ErrorId::StoreDamaged,
+            DamageError::Release { .. } => ErrorId::ReleaseDamaged,
+            DamageError::File { .. } => ErrorId::FileDamaged,
+            DamageError::Edited { .. } => ErrorId::ReleaseEdited,
+            DamageError::EditedByHook { .. } => ErrorId::EditedByHook,
+            DamageError::NotWhole { .. } => ErrorId::ArrivedDamaged,
+        }
+    }
+
     /// Returns the next step.
     pub(super) fn hint(&self) -> DamageHint {
         match self {

@@ -7,15 +7,21 @@
 //! Paths are texts with escapes, because a hint is shown and must be UTF-8 to cross the wire. A hint that is too long
 //! for a report is left out, not cut off: half a command may do harm.
 
+mod adopt;
+mod hook;
 mod server;
 
 use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use super::id::ErrorId;
+use super::shortage::SpaceRemedy;
 use super::writers::Writers;
 use crate::release::ReleaseId;
 
+pub use adopt::{AdoptHint, RightsHint};
+pub use hook::{CheckHint, FpmRemedy, HookHint};
 pub use server::{LoginHint, ReachHint, StartHint};
 
 /// The next step.
@@ -25,6 +31,8 @@ pub enum Hint {
     Source(SourceHint),
     /// At the deploy path.
     Site(SiteHint),
+    /// About a site to adopt.
+    Adopt(AdoptHint),
     /// About releases, and other runs.
     Release(ReleaseHint),
     /// About damage.
@@ -57,15 +65,34 @@ pub enum Hint {
 }
 
 impl Hint {
+    /// Tells whether a server may name the step. It has no reason to name a step at the machine of the client. And no text of a
+    /// server may be an option of a command.
+    pub(super) fn may_be_of_server(&self) -> bool {
+        use SourceHint as Of;
+        let is_word = |text: &str| !text.starts_with('-');
+        match self {
+            Hint::Reach(_) | Hint::Login(_) | Hint::Start(_) | Hint::MoveState { .. } => false,
+            Hint::Source(
+                Of::FetchCommit { .. }
+                | Of::FetchSubmodules { .. }
+                | Of::ConfigureFilter { .. }
+                | Of::MendCheckout { .. },
+            ) => false,
+            Hint::Hook(HookHint::RunHook { name } | HookHint::RunWithKeys { name }) => is_word(name),
+            Hint::Hook(HookHint::MendFpm { alone: Some(name), .. }) => is_word(name),
+            Hint::Release(ReleaseHint::DeployCommit { commit: Some(commit) }) => is_word(commit),
+            Hint::Check(CheckHint::SeeAnswer { url }) => is_word(url),
+            _ => true,
+        }
+    }
+
     /// Returns the next step after a failed system call.
     pub(super) fn of_io(error: &io::Error) -> Option<Hint> {
-        use io::ErrorKind as Is;
-        match error.kind() {
-            Is::PermissionDenied => Some(Hint::Site(SiteHint::Own)),
-            Is::StorageFull | Is::QuotaExceeded => Some(Hint::Site(SiteHint::FreeSpace)),
-            Is::ReadOnlyFilesystem => Some(Hint::Site(SiteHint::MountedReadOnly)),
-            // Of Cutover's calls, only the start of a process or a thread fails so.
-            Is::WouldBlock => Some(Hint::FreeThreads),
+        match ErrorId::of_io(error) {
+            ErrorId::PermissionDenied => Some(Hint::Site(SiteHint::Own)),
+            ErrorId::DiskFull => Some(Hint::Site(SiteHint::FreeSpace)),
+            ErrorId::ReadOnly => Some(Hint::Site(SiteHint::MountedReadOnly)),
+            ErrorId::TooManyProcesses => Some(Hint::FreeThreads),
             _ => None,
         }
     }
@@ -137,6 +164,8 @@ pub enum SiteHint {
     ChooseEmptyPath,
     /// Deploy first, or check the path.
     DeployFirst,
+    /// Make the release live again that was live last, or deploy.
+    MakeLive,
     /// Make the directories first, or check the path.
     SetUpFirst,
     /// Leave the directory or file at the link's place, which may be served, and deploy to another path.
@@ -234,13 +263,15 @@ pub enum SiteHint {
     },
     /// Deploy again: the next run takes what is there.
     DeployOnceMore,
-    /// Free space or inodes on the server.
-    FreeOnServer,
+    /// Free space on the server.
+    FreeSpaceOnServer(SpaceRemedy),
+    /// Free inodes on the server.
+    FreeInodesOnServer(SpaceRemedy),
     /// Free space on the full disk.
     FreeSpace,
     /// Give the directory to the user.
     Own,
-    /// The filesystem is mounted read-only.
+    /// Look for an error of the disk, and mount the filesystem for writing.
     MountedReadOnly,
     /// Use the version that made the store.
     UseOtherVersion,
@@ -324,45 +355,4 @@ pub enum DamageHint {
     KeepHooksFromEditing,
     /// Deploy again; then check the server.
     CheckServer,
-}
-
-/// The next step after a failed hook.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum HookHint {
-    /// Read the output of the hook, and mend its command.
-    SeeOutput,
-    /// Mend the hook, and run it alone: the release is live.
-    RunHook {
-        /// The hook.
-        name: String,
-    },
-    /// Mend the place where the hook runs, or its shell.
-    MendKeys,
-    /// The same, and run it alone: the release is live.
-    RunWithKeys {
-        /// The hook.
-        name: String,
-    },
-    /// Find who ended the process, and run the hooks that did not run: the release is live.
-    RunRest,
-    /// Take the removal out of the hook, and deploy again.
-    KeepRelease,
-    /// Allow more time, or look for the reason why the client could not confirm.
-    AllowMoreTime,
-    /// Read the journal, and find who ended the process.
-    SeeJournal,
-}
-
-/// The next step after a failed check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum CheckHint {
-    /// Let the client ask, or ask without TLS.
-    AskFromClient,
-    /// Make the authority of the certificate known.
-    TrustAuthority,
-    /// See the answer with another program.
-    SeeAnswer {
-        /// The address.
-        url: String,
-    },
 }

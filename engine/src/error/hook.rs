@@ -4,7 +4,9 @@ use crate::command::CommandEnd;
 use crate::hook::HookPhase;
 use crate::release::ReleaseId;
 
+use super::fpm::FpmFault;
 use super::hint::HookHint;
+use super::id::ErrorId;
 
 /// A hook failed, or nobody confirmed the release.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +36,20 @@ pub enum HookError {
         /// Whether its release is good and stays live: then the hook can be run alone.
         stays_live: bool,
     },
+    /// A hook could not reset OPcache.
+    #[error("The hook `{name}` ({}) did not reset OPcache of `{address}`: {fault}", phase.name())]
+    NotReset {
+        /// The hook.
+        name: String,
+        /// Its phase.
+        phase: HookPhase,
+        /// The address of PHP-FPM.
+        address: String,
+        /// The reason.
+        fault: FpmFault,
+        /// Whether its release is good and stays live: then the hook can be run alone.
+        stays_live: bool,
+    },
     /// A hook removed the directory of its release.
     #[error("The hook `{name}` ({}) removed the directory of release {release}", phase.name())]
     RemovedRelease {
@@ -59,6 +75,18 @@ pub enum HookError {
 }
 
 impl HookError {
+    /// Returns the id.
+    pub(super) fn id(&self) -> ErrorId {
+        match self {
+            HookError::Failed { .. } => ErrorId::HookFailed,
+            HookError::NotRun { .. } => ErrorId::HookNotRun,
+            HookError::NotReset { .. } => ErrorId::OpcacheNotReset,
+            HookError::RemovedRelease { .. } => ErrorId::HookRemovedRelease,
+            HookError::NotConfirmed { .. } => ErrorId::NotConfirmed,
+            HookError::RunnerEnded { .. } => ErrorId::RunnerEnded,
+        }
+    }
+
     /// Returns the next step.
     pub(super) fn hint(&self) -> HookHint {
         match self {
@@ -68,6 +96,10 @@ impl HookError {
             HookError::NotRun { name, phase, stays_live, .. } if *stays_live || is_at_end(*phase) => {
                 HookHint::RunWithKeys { name: name.clone() }
             }
+            HookError::NotReset { name, phase, fault, stays_live, .. } => HookHint::MendFpm {
+                remedy: fault.remedy(),
+                alone: (*stays_live || is_at_end(*phase)).then(|| name.clone()),
+            },
             HookError::Failed { .. } => HookHint::SeeOutput,
             HookError::NotRun { .. } => HookHint::MendKeys,
             HookError::RemovedRelease { .. } => HookHint::KeepRelease,

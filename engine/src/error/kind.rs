@@ -4,6 +4,8 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use super::id::ErrorId;
+
 /// A kind of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
@@ -29,15 +31,9 @@ impl Kind {
     /// Returns the kind of a failed system call: a person mends permissions and full disks; for anything else another
     /// try may help.
     pub(super) fn of_io(error: &io::Error) -> Kind {
-        use io::ErrorKind as Is;
-        match error.kind() {
-            Is::PermissionDenied
-            | Is::StorageFull
-            | Is::QuotaExceeded
-            | Is::ReadOnlyFilesystem
-            | Is::NotFound
-            | Is::NotADirectory => Kind::Refused,
-            _ => Kind::Line,
+        match ErrorId::of_io(error) {
+            ErrorId::SystemCallFailed | ErrorId::TooManyProcesses => Kind::Line,
+            _ => Kind::Refused,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::server::Server;
 
 use super::hint::LoginHint;
+use super::id::ErrorId;
 use super::kind::Kind;
 
 /// The login is refused, by the server or by this client.
@@ -93,6 +94,19 @@ pub enum LoginError {
 }
 
 impl LoginError {
+    /// Returns the id.
+    pub(super) fn id(&self) -> ErrorId {
+        match self {
+            LoginError::HostKeyUnknown { .. } => ErrorId::HostKeyUnknown,
+            LoginError::HostKeyChanged { .. } => ErrorId::HostKeyChanged,
+            LoginError::HostKeyRevoked { .. } => ErrorId::HostKeyRevoked,
+            LoginError::HostKeyNotPinned { .. } => ErrorId::HostKeyNotPinned,
+            LoginError::Refused { .. } => ErrorId::LoginRefused,
+            LoginError::SshConfig { .. } | LoginError::SshConfigRefused { .. } => ErrorId::SshConfig,
+            LoginError::NeedsOpenssh(_) => ErrorId::NeedsOpenssh,
+        }
+    }
+
     /// Returns the kind, which decides the exit code.
     pub(super) fn kind(&self) -> Kind {
         match self {

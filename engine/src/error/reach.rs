@@ -5,6 +5,7 @@ use std::io;
 use crate::server::Server;
 
 use super::hint::{Hint, ReachHint};
+use super::id::ErrorId;
 use super::kind::Kind;
 
 /// The server cannot be reached.
@@ -62,6 +63,16 @@ pub enum ReachError {
 }
 
 impl ReachError {
+    /// Returns the id.
+    pub(super) fn id(&self) -> ErrorId {
+        match self {
+            ReachError::Unresolved { .. } => ErrorId::HostUnresolved,
+            ReachError::Unreachable { .. } => ErrorId::HostUnreachable,
+            ReachError::NotSsh { .. } | ReachError::ClosedEarly { .. } => ErrorId::NotSsh,
+            ReachError::OpensshFailed { .. } | ReachError::Ssh { .. } => ErrorId::SshFailed,
+        }
+    }
+
     /// Returns the kind, which decides the exit code.
     pub(super) fn kind(&self) -> Kind {
         match self {

@@ -8,6 +8,7 @@ use crate::rollback::ReleaseName;
 use crate::units::Span;
 
 use super::hint::ReleaseHint;
+use super::id::ErrorId;
 use super::kind::Kind;
 
 /// A release cannot be made, switched to or reused now.
@@ -173,6 +174,33 @@ pub enum ReleaseError {
 }
 
 impl ReleaseError {
+    /// Returns the id.
+    pub(super) fn id(&self) -> ErrorId {
+        match self {
+            ReleaseError::Exists(_) => ErrorId::ReleaseExists,
+            ReleaseError::Unknown(_) => ErrorId::ReleaseUnknown,
+            ReleaseError::UnknownRun(_) | ReleaseError::NoRuns => ErrorId::RunUnknown,
+            ReleaseError::NothingToRollBack { .. }
+            | ReleaseError::TooFarBack { .. }
+            | ReleaseError::NothingToReturnTo => ErrorId::NothingToRollBack,
+            ReleaseError::NotARollback { .. } => ErrorId::NotARollback,
+            ReleaseError::UnknownCommit(_) | ReleaseError::AmbiguousCommit { .. } => ErrorId::CommitOfNoRelease,
+            ReleaseError::ContentGone { .. } => ErrorId::ContentGone,
+            ReleaseError::AllBad => ErrorId::AllReleasesBad,
+            ReleaseError::MigrationsRan { .. } => ErrorId::MigrationsRan,
+            ReleaseError::PinIsOver { .. } => ErrorId::PinIsOver,
+            ReleaseError::NotReused { .. } => ErrorId::ReleaseNotReused,
+            ReleaseError::Locked { .. } | ReleaseError::StillLocked { .. } => ErrorId::AnotherRun,
+            ReleaseError::InsideHook { .. } => ErrorId::InsideAHook,
+            ReleaseError::HookRuns { .. } => ErrorId::HookStillRuns,
+            ReleaseError::Stuck { .. } => ErrorId::LockStuck,
+            ReleaseError::NotInterrupted { .. } => ErrorId::NotInterrupted,
+            ReleaseError::InterruptedBy { .. } => ErrorId::InterruptedByAnother,
+            ReleaseError::LockedManually { .. } => ErrorId::DeploysLocked,
+            ReleaseError::LockLost(_) => ErrorId::LockLost,
+        }
+    }
+
     /// Returns the kind, which decides the exit code.
     pub(super) fn kind(&self) -> Kind {
         match self {

@@ -3,9 +3,11 @@
 
 use std::path::PathBuf;
 
-use crate::units::Bytes;
+use crate::units::{Bytes, Count};
 
 use super::hint::SiteHint;
+use super::id::ErrorId;
+use super::shortage::{Shortage, SpaceRemedy};
 use super::writers::Writers;
 
 /// The deploy path cannot be used as it is.
@@ -23,6 +25,9 @@ pub enum SiteError {
     /// The deploy path is missing or empty.
     #[error("Nothing was deployed to `{0}` yet")]
     NotSetUp(String),
+    /// Releases are there, and none is live.
+    #[error("No release of `{0}` is live")]
+    NothingLive(String),
     /// The deploy path is missing or empty, so it has no `shared/`.
     #[error("`{0}` has no `shared/` yet")]
     NoShared(String),
@@ -156,20 +161,24 @@ pub enum SiteError {
         group: String,
     },
     /// Too little disk space is free.
-    #[error("Not enough space on the server: {} are needed and {} are free", Bytes(*needed), Bytes(*free))]
+    #[error("Not enough space on the server: {}", shortage.text(user, |bytes| Bytes(bytes).to_string()))]
     NoSpace {
-        /// Bytes needed.
-        needed: u64,
-        /// Bytes free to this user.
-        free: u64,
+        /// The bytes.
+        shortage: Shortage,
+        /// The user that deploys.
+        user: String,
+        /// The ways out.
+        remedy: SpaceRemedy,
     },
     /// Too few inodes are free.
-    #[error("Not enough inodes on the server: {needed} are needed and {free} are free")]
+    #[error("Not enough inodes on the server: {}", shortage.text(user, |inodes| Count(inodes).to_string()))]
     NoInodes {
-        /// Inodes needed.
-        needed: u64,
-        /// Inodes free to this user.
-        free: u64,
+        /// The inodes.
+        shortage: Shortage,
+        /// The user that deploys.
+        user: String,
+        /// The ways out.
+        remedy: SpaceRemedy,
     },
     /// The store was written by another version of Cutover.
     #[error("The store is of format {found}, and this version of Cutover knows format {known}")]
@@ -182,11 +191,44 @@ pub enum SiteError {
 }
 
 impl SiteError {
+    /// Returns the id.
+    pub(super) fn id(&self) -> ErrorId {
+        match self {
+            SiteError::NotOurs { .. } => ErrorId::DeployPathNotEmpty,
+            SiteError::NotSetUp(_) | SiteError::NothingLive(_) | SiteError::NoShared(_) => ErrorId::NothingDeployed,
+            SiteError::CurrentNotSymlink(_) => ErrorId::CurrentNotALink,
+            SiteError::CurrentForeign { .. } => ErrorId::CurrentLeadsElsewhere,
+            SiteError::CurrentElsewhere { .. } => ErrorId::CurrentPathChanged,
+            SiteError::OtherOwner { .. } => ErrorId::OtherOwner,
+            SiteError::OthersWrite { .. } => ErrorId::OthersMayWrite,
+            SiteError::SymlinkInside(_) => ErrorId::SymlinkInside,
+            SiteError::MountedInside(_) | SiteError::MountsUnknown(_) => ErrorId::MountedInside,
+            SiteError::WithinAnother { .. } => ErrorId::DeployPathInAnother,
+            SiteError::OtherFilesystem { .. } => ErrorId::OtherFilesystem,
+            SiteError::DanglingLink { .. } | SiteError::MissingBehindLink(_) => ErrorId::LinkLeadsNowhere,
+            SiteError::NotDirectory(_) => ErrorId::NotADirectory,
+            SiteError::SharedMissing(_) => ErrorId::SharedMissing,
+            SiteError::SharedConflict(_) => ErrorId::SharedConflict,
+            SiteError::SharedDeclared(_) => ErrorId::SharedInSource,
+            SiteError::NoReflinks(_) => ErrorId::NoReflinks,
+            SiteError::SharedAppeared(_) => ErrorId::SharedAppeared,
+            SiteError::SharedChanged(_) => ErrorId::SharedChanged,
+            SiteError::SharedOwner { .. } => ErrorId::SharedOwner,
+            SiteError::SharedNotFile(_) | SiteError::SharedTooLarge { .. } => ErrorId::SharedNotAFile,
+            SiteError::WritableFile(_) => ErrorId::WritableIsAFile,
+            SiteError::GroupUnknown(_) | SiteError::NotInGroup { .. } => ErrorId::WritableGroup,
+            SiteError::NoSpace { .. } => ErrorId::NotEnoughSpace,
+            SiteError::NoInodes { .. } => ErrorId::NotEnoughInodes,
+            SiteError::StoreFormat { .. } => ErrorId::StoreFormat,
+        }
+    }
+
     /// Returns the next step.
     pub(super) fn hint(&self) -> SiteHint {
         match self {
             SiteError::NotOurs { .. } => SiteHint::ChooseEmptyPath,
             SiteError::NotSetUp(_) => SiteHint::DeployFirst,
+            SiteError::NothingLive(_) => SiteHint::MakeLive,
             SiteError::NoShared(_) => SiteHint::SetUpFirst,
             SiteError::CurrentNotSymlink(path) => SiteHint::LeaveServed { path: path.clone() },
             SiteError::CurrentForeign { path, .. } => SiteHint::LeaveServedLink { path: path.clone() },
@@ -213,7 +255,8 @@ impl SiteError {
             SiteError::GroupUnknown(group) => SiteHint::MakeGroup { group: group.clone() },
             SiteError::NotInGroup { user, group } => SiteHint::JoinGroup { user: user.clone(), group: group.clone() },
             SiteError::SharedAppeared(_) => SiteHint::DeployOnceMore,
-            SiteError::NoSpace { .. } | SiteError::NoInodes { .. } => SiteHint::FreeOnServer,
+            SiteError::NoSpace { remedy, .. } => SiteHint::FreeSpaceOnServer(*remedy),
+            SiteError::NoInodes { remedy, .. } => SiteHint::FreeInodesOnServer(*remedy),
             SiteError::NoReflinks(_) => SiteHint::UseHardlinks,
             SiteError::StoreFormat { .. } => SiteHint::UseOtherVersion,
         }

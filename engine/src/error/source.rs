@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::pattern::pattern_of;
 
 use super::hint::SourceHint;
+use super::id::ErrorId;
 use super::kind::Kind;
 
 /// The source cannot be deployed as it is.
@@ -136,6 +137,25 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// Returns the id.
+    pub(super) fn id(&self) -> ErrorId {
+        match self {
+            SourceError::Missing(_) | SourceError::NotDirectory(_) => ErrorId::SourceMissing,
+            SourceError::Unreadable { .. } => ErrorId::SourceUnreadable,
+            SourceError::SpecialFile { .. } => ErrorId::SpecialFile,
+            SourceError::TooDeep { .. } | SourceError::TooLarge(_) => ErrorId::SourceTooLarge,
+            SourceError::FileChanging(_) | SourceError::FileChangedUnseen(_) => ErrorId::FileChanging,
+            SourceError::Overlapping { .. } => ErrorId::SourceOverlapsTarget,
+            SourceError::NoRepository { .. } => ErrorId::NoRepository,
+            SourceError::NoCommit { .. } | SourceError::NotInCommit { .. } => ErrorId::NoCommit,
+            SourceError::NoSubmodule { .. } => ErrorId::NoSubmodule,
+            SourceError::FilterMissing { .. } => ErrorId::FilterMissing,
+            SourceError::CheckoutFailed { .. } => ErrorId::CheckoutFailed,
+            SourceError::TrackedUnknown { .. } => ErrorId::TrackedUnknown,
+            SourceError::NoPatterns { .. } | SourceError::NulInPatterns { .. } => ErrorId::IgnoreFile,
+        }
+    }
+
     /// Returns the kind, which decides the exit code.
     pub(super) fn kind(&self) -> Kind {
         match self {

@@ -1,6 +1,7 @@
 //! Reasons that the agent does not run on the server. The administrator of the server mends them.
 
 use super::hint::{Hint, StartHint};
+use super::id::ErrorId;
 use super::kind::Kind;
 
 /// The agent cannot be started on the server.
@@ -21,13 +22,21 @@ pub enum StartError {
         /// The directory.
         directory: String,
     },
-    /// The server is not Linux on x86-64.
-    #[error("The server runs {found}, and this agent runs on {needed}")]
-    ForeignArchitecture {
+    /// The server is no Linux on an architecture that the agent runs on.
+    #[error("The server runs {system}, and the agent runs on Linux x86_64 and Linux aarch64")]
+    ForeignSystem {
         /// The output of `uname -s -m`.
-        found: String,
-        /// The system that this binary was built for.
-        needed: &'static str,
+        system: String,
+    },
+    /// The agent for the architecture of the server is not beside this program.
+    #[error("The server runs {system}, and its agent `{file}` of this build is not in `{}`", directories.join("` or `"))]
+    AgentMissing {
+        /// The output of `uname -s -m`.
+        system: String,
+        /// The name of the agent's file.
+        file: String,
+        /// The directories in which it can be.
+        directories: Vec<String>,
     },
     /// The agent could not be copied to the server.
     #[error("The agent could not be copied to `{directory}` on the server: {output}")]
@@ -66,13 +75,28 @@ pub enum StartError {
 }
 
 impl StartError {
+    /// Returns the id.
+    pub(super) fn id(&self) -> ErrorId {
+        match self {
+            StartError::NoShell { .. } => ErrorId::NoShell,
+            StartError::Noexec { .. } => ErrorId::AgentNoexec,
+            StartError::ForeignSystem { .. } => ErrorId::ForeignSystem,
+            StartError::AgentMissing { .. } => ErrorId::AgentMissing,
+            StartError::AgentNotCopied { .. } => ErrorId::AgentNotCopied,
+            StartError::ProgramsMissing { .. } => ErrorId::ProgramsMissing,
+            StartError::RunAs { .. } => ErrorId::RunAs,
+            StartError::NoGreeting { .. } => ErrorId::AgentSilent,
+        }
+    }
+
     /// Returns the kind, which decides the exit code.
     pub(super) fn kind(&self) -> Kind {
         match self {
             StartError::NoGreeting { .. } => Kind::Line,
             StartError::NoShell { .. }
             | StartError::Noexec { .. }
-            | StartError::ForeignArchitecture { .. }
+            | StartError::ForeignSystem { .. }
+            | StartError::AgentMissing { .. }
             | StartError::AgentNotCopied { .. }
             | StartError::RunAs { .. }
             | StartError::ProgramsMissing { .. } => Kind::Refused,
@@ -90,7 +114,11 @@ impl StartError {
             }
             StartError::NoShell { .. } => Hint::Start(StartHint::GiveShell),
             StartError::Noexec { .. } => Hint::Start(StartHint::ChooseAgentPath),
-            StartError::ForeignArchitecture { .. } => Hint::Start(StartHint::BuildForServer),
+            StartError::ForeignSystem { .. } => Hint::Start(StartHint::ChooseServer),
+            StartError::AgentMissing { file, .. } => Hint::Start(StartHint::InstallAgent { file: file.clone() }),
+            StartError::AgentNotCopied { output, .. } if output.contains("No space left") => {
+                Hint::Start(StartHint::FreeSpace)
+            }
             StartError::AgentNotCopied { directory, .. } => Hint::Start(not_copied(directory)),
             StartError::ProgramsMissing { .. } => Hint::Start(StartHint::InstallPrograms),
             StartError::RunAs { user, login, output, .. } => Hint::Start(without_sudo(user, login.clone(), output)),

@@ -1,5 +1,6 @@
 //! Compares two manifests: the paths that are new, changed or removed. Touches no disk.
 
+use crate::hash::Hash;
 use crate::manifest::{Directory, EntryRef, Manifest, Node};
 use crate::path::push_name;
 use crate::report::Change;
@@ -15,6 +16,8 @@ pub(crate) struct Difference {
     pub(crate) bytes_before: Option<u64>,
     /// The size of the file after.
     pub(crate) bytes_after: Option<u64>,
+    /// The content of a file that is only on one side, and is not empty: it may have moved.
+    pub(crate) moving: Option<Hash>,
 }
 
 /// The numbers of paths that differ. As in [`compare`], directories do not count.
@@ -33,7 +36,7 @@ impl Counts {
         match change {
             Change::New => self.new += 1,
             Change::Removed => self.removed += 1,
-            Change::Content | Change::Mode | Change::Kind => self.changed += 1,
+            Change::Content | Change::Mode | Change::Kind | Change::Moved => self.changed += 1,
         }
     }
 }
@@ -97,9 +100,12 @@ impl<'a, F: FnMut(Difference)> Comparison<'a, F> {
                 Some(Node::File(file)) => Some(file.size),
                 _ => None,
             };
-            let difference =
-                Difference { path: self.path.clone(), change, bytes_before: size(old), bytes_after: size(new) };
-            (self.found)(difference);
+            let moving = match (old, new) {
+                (Some(Node::File(file)), None) | (None, Some(Node::File(file))) if file.size > 0 => Some(file.key.hash),
+                _ => None,
+            };
+            let (path, bytes_before, bytes_after) = (self.path.clone(), size(old), size(new));
+            (self.found)(Difference { path, change, bytes_before, bytes_after, moving });
         }
         let number = |node: Option<Node>| match node {
             Some(Node::Directory(number)) => Some(number),
@@ -130,7 +136,6 @@ impl<'a, F: FnMut(Difference)> Comparison<'a, F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hash::Hash;
     use crate::manifest::{Builder, File, ObjectKey};
 
     fn manifest(entries: &[(&str, &str, u16)]) -> Manifest {

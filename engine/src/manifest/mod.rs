@@ -13,6 +13,7 @@ pub(crate) mod build;
 pub(crate) mod decode;
 pub(crate) mod diff;
 pub(crate) mod encode;
+pub(crate) mod moves;
 mod ops;
 pub(crate) mod outline;
 pub(crate) mod placement;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::release::ReleaseId;
 
 use super::differences::Differences;
+use super::preview::PreviewReport;
 
 /// The outcome of a deploy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,8 +69,10 @@ pub struct DeployReport {
     /// The server's work.
     #[serde(flatten)]
     pub making: MakingReport,
-    /// The releases that were removed.
+    /// The releases that were removed. For a dry run, those that would be.
     pub removed: Vec<ReleaseId>,
+    /// The forecast, for a dry run that would make a release.
+    pub preview: Option<PreviewReport>,
     /// The hooks that a deploy would run, in order, for a dry run. Those of failures are not among them.
     pub hooks: Vec<String>,
     /// The differences of the release that was live from its manifest, if the source has not changed.

@@ -86,6 +86,36 @@ pub struct ComparisonReport {
     pub differences: Vec<Differences>,
 }
 
+/// A path of a release that differs from the manifest, with its sizes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskDifference {
+    /// The path in the release. Bytes that are not UTF-8 or not printable are escaped.
+    pub path: String,
+    /// The way in which it differs.
+    pub kind: DifferenceKind,
+    /// The size that the manifest has, for files.
+    pub bytes_before: Option<u64>,
+    /// The size on the disk, for files.
+    pub bytes_after: Option<u64>,
+}
+
+/// The result of `diff --on-disk`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskDiffReport {
+    /// The release.
+    pub release: Option<ReleaseId>,
+    /// Whether it is live.
+    pub live: bool,
+    /// Whether the content of the files was read.
+    pub content: bool,
+    /// The differences, by path. A server lists about ten thousand.
+    pub paths: Vec<DiskDifference>,
+    /// The number of further differences.
+    pub paths_left_out: u64,
+    /// Warnings, each once.
+    pub warnings: Vec<String>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -49,8 +49,14 @@ pub(crate) fn has_capabilities(file: &File) -> bool {
     fs::fgetxattr(file, "security.capability", &mut room[..]).is_ok_and(|bytes| bytes > 0)
 }
 
-/// Reads and hashes an open file, whose stat was `seen` before it was opened. `path` is for messages.
-pub(crate) fn hash(file: &File, seen: FileStat, path: impl Fn() -> Vec<u8>, cancel: &Cancel) -> Result<Content, Error> {
+/// Reads and hashes an open file, whose stat was `seen` before it was opened, with this group. `path` is for messages.
+pub(crate) fn hash(
+    file: &File,
+    seen: FileStat,
+    path: impl Fn() -> Vec<u8>,
+    group: Option<u32>,
+    cancel: &Cancel,
+) -> Result<Content, Error> {
     let failed = |source: io::Error| match cancel.check() {
         Ok(()) => Error::Source(SourceError::Unreadable { path: Shown(&path()).to_string(), source }),
         Err(interrupted) => interrupted,
@@ -58,7 +64,8 @@ pub(crate) fn hash(file: &File, seen: FileStat, path: impl Fn() -> Vec<u8>, canc
     let mut before = seen;
     for _ in 0..ATTEMPTS {
         let (hash, length) = FileRange::whole_of_size(file, before.size).until(cancel).hash().map_err(failed)?;
-        let after = stat(file).map_err(failed)?;
+        let after = fs::fstat(file).map_err(|errno| failed(errno.into()))?;
+        let after = FileStat::of(after, group);
         if length == after.size && after == before {
             return Ok(Content { stat: after, hash });
         }
@@ -79,7 +86,7 @@ mod tests {
         file.write_all(b"content").unwrap();
         let seen = stat(&file).unwrap();
         let cancel = Cancel::default();
-        let hashed = |seen| hash(&file, seen, || b"file".to_vec(), &cancel);
+        let hashed = |seen| hash(&file, seen, || b"file".to_vec(), None, &cancel);
         // If its stat was different before, it is read again.
         for size in [0, 7, 8, 1 << 20] {
             let content = hashed(FileStat { size, ..seen }).unwrap();

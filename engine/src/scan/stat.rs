@@ -31,6 +31,23 @@ impl FileStat {
     }
 }
 
+/// Marks the mode of an entry whose group gets no right of its own in a release: there, its members are others.
+const OTHER_GROUP: u32 = 1 << 16;
+
+impl FileStat {
+    /// Returns the stat of an entry of a tree. With a group, the rights of another group do not count.
+    pub(crate) fn of(stat: fs::Stat, group: Option<u32>) -> FileStat {
+        let is_other = group.is_some_and(|group| group != stat.st_gid);
+        let known = FileStat::from(stat);
+        if is_other { FileStat { mode: known.mode | OTHER_GROUP, ..known } } else { known }
+    }
+
+    /// Returns the permission bits of a release.
+    fn permissions(&self) -> u32 {
+        if self.mode & OTHER_GROUP == 0 { self.mode } else { self.mode & !GROUP | (self.mode & OTHERS) << 3 }
+    }
+}
+
 impl From<fs::Stat> for FileStat {
     fn from(stat: fs::Stat) -> FileStat {
         let nanos = |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
@@ -46,7 +63,7 @@ impl From<fs::Stat> for FileStat {
 
 /// Returns the file of a release with this stat and hash.
 pub(crate) fn file_of(stat: &FileStat, hash: Hash) -> File {
-    File { key: ObjectKey { hash, mode: (stat.mode & FILE_MODE_MASK) as u16 }, size: stat.size }
+    File { key: ObjectKey { hash, mode: (stat.permissions() & FILE_MODE_MASK) as u16 }, size: stat.size }
 }
 
 /// Returns the mode in a release of a directory with this stat. A release drops the sticky bit. Without it, everybody
@@ -54,11 +71,14 @@ pub(crate) fn file_of(stat: &FileStat, hash: Hash) -> File {
 /// then.
 pub(crate) fn directory_mode(stat: &FileStat) -> u16 {
     let shared = if stat.mode & STICKY == 0 { 0 } else { SHARED_WRITE };
-    (stat.mode & DIRECTORY_MODE_MASK & !shared | DIRECTORY_MODE_ALWAYS) as u16
+    (stat.permissions() & DIRECTORY_MODE_MASK & !shared | DIRECTORY_MODE_ALWAYS) as u16
 }
 
 /// The sticky bit: only owners rename and remove in the directory.
 pub(crate) const STICKY: u32 = 0o1000;
+/// The rights of the group, and of others.
+const GROUP: u32 = 0o070;
+const OTHERS: u32 = 0o007;
 /// The write bits of group and others.
 pub(crate) const SHARED_WRITE: u32 = 0o022;
 
@@ -73,6 +93,8 @@ mod tests {
             assert_eq!(directory_mode(&stat), expected, "{mode:o}");
         };
         check(0o1777, 0o755);
+        check(OTHER_GROUP | 0o750, 0o700);
+        check(OTHER_GROUP | 0o775, 0o755);
         check(0o3775, 0o755);
         check(0o1755, 0o755);
         check(0o0777, 0o777);

@@ -56,6 +56,8 @@ pub(crate) struct WalkRequest<'a> {
     pub(crate) rules: &'a dyn Rules,
     /// The last scan of the same tree. Without it, everything is listed and read.
     pub(crate) known: Option<&'a Arc<Snapshot>>,
+    /// The group of the release. The rights of other groups do not count. None: those of each group count.
+    pub(crate) group: Option<u32>,
     /// A directory, as device and inode, that must not be in the tree.
     pub(crate) forbidden: Option<(u64, u64)>,
     /// Receives progress.
@@ -117,7 +119,7 @@ impl Walk<'_> {
         let raw = fs::fstat(fd).map_err(failed)?;
         self.check_not_forbidden(&raw, place)?;
         let mut scope = scope.on(raw.st_dev, fd).map_err(failed)?;
-        let stat = FileStat::from(raw);
+        let stat = FileStat::of(raw, self.request.group);
 
         let mut is_unchanged = scope.has_same_rules
             && scope.trusts_stats
@@ -194,7 +196,7 @@ impl Walk<'_> {
         let Names { place, fd, .. } = names;
         let name = names.bytes(candidate.name);
         let stat_of = || match fs::statat(fd, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(FileStat::from(stat))),
+            Ok(stat) => Ok(Some(FileStat::of(stat, self.request.group))),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(unreadable(&place.path_of(name), errno)),
         };
@@ -290,7 +292,7 @@ impl Walk<'_> {
         let Some(stat) = Some(name).filter(|_| may_be).and_then(|name| stat_of(name).ok()) else { return Ok(false) };
         // The directory of the target, and a mounted filesystem, get a closer check.
         let is_other = stat.st_dev != names.scope.device || self.request.forbidden == Some((stat.st_dev, stat.st_ino));
-        if is_other || !known.is_unchanged(leaf.stat, &FileStat::from(stat)) {
+        if is_other || !known.is_unchanged(leaf.stat, &FileStat::of(stat, self.request.group)) {
             return Ok(false);
         }
         self.request.cancel.check()?;
@@ -299,7 +301,8 @@ impl Walk<'_> {
         for child in children.clone() {
             path.truncate(prefix);
             path.extend_from_slice(child.name);
-            let is_same = |stat| known.is_unchanged(&known.stats[child.index as usize], &FileStat::from(stat));
+            let is_same =
+                |stat| known.is_unchanged(&known.stats[child.index as usize], &FileStat::of(stat, self.request.group));
             if !stat_of(&path).is_ok_and(is_same) {
                 return Ok(false);
             }
@@ -322,7 +325,7 @@ impl Walk<'_> {
         }
         match content::open(names.fd, os_name) {
             Ok(file) => {
-                let content = content::hash(&file, stat, path, self.request.cancel)?;
+                let content = content::hash(&file, stat, path, self.request.group, self.request.cancel)?;
                 let is_capable = content.stat.mode & EXECUTE != 0 && content::has_capabilities(&file);
                 Ok(Some(ScannedNode::File(content.stat, content.hash, is_capable)))
             }
@@ -389,8 +392,16 @@ mod tests {
         let scan = |known: Option<&Arc<Snapshot>>| {
             let root = fs::open(place.path(), content::OPEN_DIRECTORY, Mode::empty()).unwrap();
             let (path, forbidden, cancel) = (place.path(), None, &Cancel::default());
-            let request =
-                WalkRequest { root: &root, path, rules: &Everything, known, forbidden, observer: &Silent, cancel };
+            let request = WalkRequest {
+                root: &root,
+                path,
+                rules: &Everything,
+                known,
+                group: None,
+                forbidden,
+                observer: &Silent,
+                cancel,
+            };
             walk(&request).unwrap().finish(None).unwrap()
         };
         let snapshot = scan(None);

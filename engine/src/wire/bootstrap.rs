@@ -9,8 +9,11 @@
 //! The script answers on stdout, between marks that can be found among the output of the login. Script and program
 //! never share a stream: the shell may read ahead of its script, and those bytes would be missing from the program.
 //!
-//! The agent's file name holds its hash, so the file at that place is right or damaged. The greeting shows which, on
-//! every connection. A damaged agent is replaced, once. A copy is written under another name and renamed, so two
+//! The script also tells the server's architecture, which decides which agent is copied. A server for which there is
+//! none is refused before anything is sent.
+//!
+//! The agent's file name holds a hash of the agents for all architectures, so the file at that place is right or damaged.
+//! The greeting shows which, on every connection. A damaged agent is replaced, once. A copy is written under another name and renamed, so two
 //! clients that copy at once do not disturb each other, and neither runs a partial file. The copy is not synced: if a
 //! power cut damages it, the next deploy replaces it.
 //!
@@ -37,8 +40,9 @@ use crate::cancel::Cancel;
 use crate::error::{Error, SiteError, StartError};
 use crate::event::{Event, Observer};
 use crate::path::Shown;
+use crate::wire::agents::Agents;
 use crate::wire::bootstrap::answer::{
-    Answer, check_system, is_command_missing, is_format_error, printed_text, unsafe_place,
+    Answer, before_answer, is_command_missing, is_format_error, printed_text, unsafe_place,
 };
 use crate::wire::bootstrap::places::shown;
 use crate::wire::bootstrap::script::{Mode, Script, Unpack, direct_command};
@@ -64,14 +68,16 @@ pub(crate) enum Install {
     Keep,
     /// Start it from a temporary directory that is removed at once, for commands that must leave nothing behind.
     Vanish,
+    /// The same, also if others could change that place: for an examination, which says so.
+    Visit,
 }
 
 /// Starts agents through a login.
 pub(super) struct Bootstrap<'a> {
     /// The login that runs the commands.
     pub(super) login: &'a mut dyn Login,
-    /// The agent.
-    pub(super) program: &'a Program,
+    /// The agents for each architecture.
+    pub(super) agents: &'a Agents,
     /// The source of the packed agent.
     pub(super) packing: Packing,
     /// The paths on the server.
@@ -82,15 +88,25 @@ pub(super) struct Bootstrap<'a> {
     pub(super) cancel: &'a Cancel,
 }
 
+/// The agent for the architecture of the server, and how it is sent.
+struct Shipment<'a> {
+    program: &'a Program,
+    unpack: Unpack,
+}
+
 /// The result of an attempt to start the agent.
-enum Start {
+enum Start<'a> {
     Greeted(Connection),
     /// No agent is at its place.
-    Missing(Unpack),
+    Missing(Shipment<'a>),
     /// The file at its place may not be run: others can write to it, or it is not executable.
-    Unfit(Unpack),
-    /// The file at its place is not this agent. Holds its output.
-    Damaged(String),
+    Unfit(Shipment<'a>),
+    /// The file at its place is not this agent.
+    Damaged {
+        /// The output of that file.
+        output: String,
+        shipment: Shipment<'a>,
+    },
 }
 
 /// A copied agent.
@@ -100,7 +116,7 @@ struct AgentCopy {
     bytes_per_second: Option<f64>,
 }
 
-impl Bootstrap<'_> {
+impl<'a> Bootstrap<'a> {
     /// Starts the agent, copies it first if it is missing or damaged, and returns the connection once the agent has
     /// greeted.
     pub(super) fn start_agent(&mut self, install: Install) -> Result<Connection, Error> {
@@ -111,19 +127,20 @@ impl Bootstrap<'_> {
         let (ask, (copy, directory), start) = match install {
             Install::Keep => (Mode::Start, (Mode::Place, own.as_path()), Mode::Start),
             Install::Vanish => (Mode::Look, (Mode::Lend, Path::new("/tmp")), Mode::Vanish),
+            Install::Visit => (Mode::Visit, (Mode::Lend, Path::new("/tmp")), Mode::Vanish),
         };
-        let unpack = match self.start(ask, own)? {
+        let shipment = match self.start(ask, own)? {
             Start::Greeted(connection) => return Ok(connection),
-            Start::Missing(unpack) | Start::Unfit(unpack) => unpack,
-            Start::Damaged(output) => {
+            Start::Missing(shipment) | Start::Unfit(shipment) => shipment,
+            Start::Damaged { output, shipment } => {
                 if install == Install::Keep {
                     let replacing = format!("Replacing the agent in `{}`: {output}", shown(own));
                     self.observer.observe(Event::Detail(replacing));
                 }
-                Unpack::Cat
+                shipment
             }
         };
-        let AgentCopy { directory, bytes_per_second } = self.copy(copy, directory, unpack)?;
+        let AgentCopy { directory, bytes_per_second } = self.copy(copy, directory, &shipment)?;
         let connection = self.start_existing(start, &directory)?;
         Ok(Connection { copied_at: bytes_per_second, ..connection })
     }
@@ -143,12 +160,12 @@ impl Bootstrap<'_> {
         if !self.packing.is_on_demand() || self.login.round_trip().is_none() {
             return Ok(None);
         }
-        let Some(command) = direct_command(mode, self.program, self.places) else { return Ok(None) };
+        let Some(command) = direct_command(mode, &self.agents.name(), self.places) else { return Ok(None) };
         self.cancel.check()?;
         let mut running = self.login.run(&command)?;
         match read_greeting(&mut running.input, Instant::now() + self.login.patience(), self.cancel) {
-            Ok(greeting) if greeting.program == self.program.mark() && greeting.version == PROTOCOL_VERSION => {
-                Ok(Some(running.into_connection()))
+            Ok(greeting) if self.agents.include(&greeting.program) && greeting.version == PROTOCOL_VERSION => {
+                Ok(Some(running.into_connection(greeting.noise)))
             }
             Err(NoGreeting::Failed(error)) => Err(error),
             Err(NoGreeting::TimedOut(noise)) => Err(self.too_late(&noise)),
@@ -174,7 +191,7 @@ impl Bootstrap<'_> {
             Start::Missing(_) => Err(self.no_greeting(format!("it is gone from `{}`", shown(directory)))),
             // Owner and mode were right when the agent was copied: the filesystem does not keep them.
             Start::Unfit(_) => Err(Error::Start(StartError::Noexec { directory: shown(directory) })),
-            Start::Damaged(output) => Err(self.no_greeting(output)),
+            Start::Damaged { output, .. } => Err(self.no_greeting(output)),
         }
     }
 
@@ -182,17 +199,24 @@ impl Bootstrap<'_> {
         Error::Start(StartError::NoGreeting { host: self.login.host().to_owned(), output })
     }
 
-    fn start(&mut self, mode: Mode, directory: &Path) -> Result<Start, Error> {
-        let mut running = self.run(mode, directory, Unpack::Cat)?;
+    fn start(&mut self, mode: Mode, directory: &Path) -> Result<Start<'a>, Error> {
+        let mut running = self.run(mode, directory, None)?;
         let noise = match read_greeting(&mut running.input, Instant::now() + self.login.patience(), self.cancel) {
-            Ok(greeting) if greeting.program != self.program.mark() => {
+            Ok(greeting) if !self.agents.include(&greeting.program) => {
                 running.end()?;
-                return Ok(Start::Damaged("another program answered".into()));
+                let system = Answer::find(&greeting.noise).map_or(&b""[..], |answer| answer.rest);
+                return Ok(Start::Damaged {
+                    output: "another program answered".into(),
+                    shipment: self.shipment(system)?,
+                });
             }
             Ok(greeting) if greeting.version != PROTOCOL_VERSION => {
                 return Err(Error::ProtocolVersion { found: greeting.version, known: PROTOCOL_VERSION });
             }
-            Ok(_) => return Ok(Start::Greeted(running.into_connection())),
+            Ok(greeting) => {
+                let noise = before_answer(greeting.noise);
+                return Ok(Start::Greeted(running.into_connection(noise)));
+            }
             Err(NoGreeting::Failed(error)) => return Err(error),
             Err(NoGreeting::TimedOut(noise)) => return Err(self.too_late(&noise)),
             Err(NoGreeting::Missing(noise)) => noise,
@@ -201,13 +225,13 @@ impl Bootstrap<'_> {
         self.judge_start(&noise, &exit, directory)
     }
 
-    fn judge_start(&self, noise: &[u8], exit: &Exit, directory: &Path) -> Result<Start, Error> {
+    fn judge_start(&self, noise: &[u8], exit: &Exit, directory: &Path) -> Result<Start<'a>, Error> {
         if let Some(failure) = self.login.failure(exit) {
             return Err(failure);
         }
         match Answer::find(noise) {
-            Some(Answer { word: b"missing", rest }) => Ok(Start::Missing(parse_unpack(rest)?)),
-            Some(Answer { word: b"unfit", rest }) => Ok(Start::Unfit(parse_unpack(rest)?)),
+            Some(Answer { word: b"missing", rest }) => Ok(Start::Missing(self.shipment(rest)?)),
+            Some(Answer { word: b"unfit", rest }) => Ok(Start::Unfit(self.shipment(rest)?)),
             Some(Answer { word: b"foreign", rest }) => {
                 Err(SiteError::NotOurs { path: shown(&self.places.deploy_path), found: Shown(rest).to_string() }.into())
             }
@@ -215,18 +239,28 @@ impl Bootstrap<'_> {
             Some(Answer { word: b"start", .. }) if exit.status == Some(126) && !is_format_error(&exit.stderr) => {
                 Err(StartError::Noexec { directory: shown(directory) }.into())
             }
-            Some(Answer { word: b"start", .. }) => Ok(Start::Damaged(printed_text(b"", exit))),
+            Some(Answer { word: b"start", rest }) => {
+                Ok(Start::Damaged { output: printed_text(b"", exit), shipment: self.shipment(rest)? })
+            }
             _ => Err(self.no_shell(noise, exit)),
         }
     }
 
+    /// Parses the server's system and unpacker, `Linux x86_64:gzip`, or nothing behind the colon. Refuses a server for
+    /// which there is no agent.
+    fn shipment(&self, answer: &[u8]) -> Result<Shipment<'a>, Error> {
+        let colon = answer.iter().position(|&byte| byte == b':').unwrap_or(answer.len());
+        let program = self.agents.for_system(&answer[..colon])?;
+        Ok(Shipment { program, unpack: if answer.len() > colon + 1 { Unpack::Gzip } else { Unpack::Cat } })
+    }
+
     /// Sends the agent to the server.
-    fn copy(&mut self, mode: Mode, directory: &Path, unpack: Unpack) -> Result<AgentCopy, Error> {
-        let content = match unpack {
-            Unpack::Cat => packing::read(self.program)?,
-            Unpack::Gzip => self.packing.packed(self.program)?,
+    fn copy(&mut self, mode: Mode, directory: &Path, shipment: &Shipment<'_>) -> Result<AgentCopy, Error> {
+        let content = match shipment.unpack {
+            Unpack::Cat => packing::read(shipment.program)?,
+            Unpack::Gzip => self.packing.packed(shipment.program)?,
         };
-        let running = self.run(mode, directory, unpack)?;
+        let running = self.run(mode, directory, Some(shipment))?;
         let began = Instant::now();
         let transfer = AgentTransfer {
             content: &content,
@@ -264,10 +298,18 @@ impl Bootstrap<'_> {
         }
     }
 
-    fn run(&mut self, mode: Mode, directory: &Path, unpack: Unpack) -> Result<RemoteCommand, Error> {
+    fn run(&mut self, mode: Mode, directory: &Path, sent: Option<&Shipment<'_>>) -> Result<RemoteCommand, Error> {
         self.cancel.check()?;
-        let (deploy_path, run_as) = (&self.places.deploy_path, self.places.run_as.as_ref());
-        self.login.run(&Script { mode, program: self.program, deploy_path, directory, unpack, run_as }.command())
+        let script = Script {
+            mode,
+            agent: &self.agents.name(),
+            agent_bytes: sent.map_or(0, |shipment| shipment.program.bytes),
+            deploy_path: &self.places.deploy_path,
+            directory,
+            unpack: sent.map_or(Unpack::Cat, |shipment| shipment.unpack),
+            run_as: self.places.run_as.as_ref(),
+        };
+        self.login.run(&script.command())
     }
 
     fn no_shell(&self, printed: &[u8], exit: &Exit) -> Error {
@@ -277,14 +319,6 @@ impl Bootstrap<'_> {
         }
         Error::from(StartError::NoShell { host: self.login.host().to_owned(), output: printed_text(printed, exit) })
     }
-}
-
-/// Parses the server's system and unpacker, `Linux x86_64:gzip`, or nothing behind the colon. Refuses a server on
-/// which the agent cannot run.
-fn parse_unpack(answer: &[u8]) -> Result<Unpack, Error> {
-    let colon = answer.iter().position(|&byte| byte == b':').unwrap_or(answer.len());
-    check_system(&answer[..colon])?;
-    Ok(if answer.len() > colon + 1 { Unpack::Gzip } else { Unpack::Cat })
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, LoginError, ReachError};
 use crate::event::{Event, Observer, Silent};
 use crate::target::{Reach, SshDestination, Transport};
+use crate::wire::agents::Agents;
 use crate::wire::authenticate::{self, LoginRefusal};
 use crate::wire::bootstrap::{Bootstrap, Install, Places, RunAs};
 use crate::wire::connection::{Connection, Lanes};
@@ -22,7 +23,6 @@ use crate::wire::host_settings::{HostSettings, Need};
 use crate::wire::login::Login;
 use crate::wire::openssh::OpensshLogin;
 use crate::wire::packing::Packing;
-use crate::wire::program::Program;
 use crate::wire::resolution::Resolution;
 use crate::wire::ssh::{Setback, SshLogin};
 
@@ -38,14 +38,14 @@ pub(crate) fn connect(
     let Resolution { destination, reach, .. } = resolution;
     let connector = Connector { destination, reach, observer, cancel };
     // Meanwhile `ssh` evaluates `ssh_config`.
-    let program = Program::find(&reach.program, observer)?;
+    let agents = Agents::find(&reach.program, observer)?;
     let settings = connector.resolve(resolution)?;
     let login_user = settings.as_ref().map(|settings| settings.user.as_str());
     let run_as = reach.run_as.as_deref().map(|user| RunAs::new(user, login_user)).transpose()?;
     let places = Places::new(&destination.path, reach.agent_path.as_deref()).run_as(run_as);
-    let packing = if is_new { Packing::ahead(&program) } else { Packing::on_demand() };
+    let packing = if is_new { Packing::ahead(agents.own()) } else { Packing::on_demand() };
     let LoginOutcome { mut login, refused } = connector.log_in(settings.as_ref())?;
-    let mut bootstrap = Bootstrap { login: &mut *login, program: &program, packing, places: &places, observer, cancel };
+    let mut bootstrap = Bootstrap { login: &mut *login, agents: &agents, packing, places: &places, observer, cancel };
     let started = bootstrap.start_agent(install);
     drop(bootstrap);
     let started = started.map(|mut connection| {
@@ -55,7 +55,7 @@ pub(crate) fn connect(
             let reach = Reach { answers: reach.answers.without_asker(), ..reach.clone() };
             let destination = destination.clone();
             let login_lock = Mutex::new(());
-            let lanes = SshLanes { destination, reach, settings, program, places, round_trip, login_lock };
+            let lanes = SshLanes { destination, reach, settings, agents, places, round_trip, login_lock };
             connection.lanes = Some(Arc::new(lanes));
         }
         connection
@@ -91,7 +91,7 @@ struct SshLanes {
     destination: SshDestination,
     reach: Reach,
     settings: HostSettings,
-    program: Program,
+    agents: Agents,
     places: Places,
     round_trip: Duration,
     /// Held during a login. Servers limit the connections that have not logged in yet (`MaxStartups`).
@@ -115,9 +115,9 @@ impl Lanes for SshLanes {
             Setback::Refused(refused) => login_refused(settings, refused),
             Setback::Failed(error) => error,
         })?;
-        let (program, places) = (&self.program, &self.places);
+        let (agents, places) = (&self.agents, &self.places);
         let packing = Packing::on_demand();
-        Bootstrap { login: &mut login, program, packing, places, observer: &Silent, cancel }.start_lane()
+        Bootstrap { login: &mut login, agents, packing, places, observer: &Silent, cancel }.start_lane()
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Connection {
     /// The rate in bytes a second at which the agent was copied, if it was copied and that took long enough to
     /// measure.
     pub(crate) copied_at: Option<f64>,
+    /// The output of the login before the agent's, which is skipped.
+    pub(crate) noise: Vec<u8>,
 }
 
 /// Opens lanes: further connections to the server of the first connection.

@@ -64,13 +64,15 @@ pub(super) struct RemoteCommand {
 
 impl RemoteCommand {
     /// Makes a connection of the command, once the agent has greeted.
-    pub(super) fn into_connection(self) -> Connection {
+    /// `noise` is what the login printed before the greeting.
+    pub(super) fn into_connection(self, noise: Vec<u8>) -> Connection {
         Connection {
             input: self.input,
             output: self.output,
             carrier: Box::new(ProcessCarrier(self.process)),
             lanes: None,
             copied_at: None,
+            noise,
         }
     }
 

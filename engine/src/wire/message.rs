@@ -34,19 +34,23 @@ pub(crate) use encoding::{from_bytes, to_bounded_bytes, to_bytes};
 pub(crate) use from_agent::{DeployDone, FromAgent, Reply};
 pub(crate) use holding::Holding;
 pub(crate) use lacks::Lacks;
-pub(crate) use to_agent::{CheckDepth, DeployBegin, FileGaps, GAP_BYTES_MAX, Hello, Request, ToAgent};
+pub(crate) use to_agent::{
+    AdoptBegin, AgentPath, CheckDepth, DeployBegin, DoctorOrder, FileGaps, GAP_BYTES_MAX, Hello, Need, Request, ToAgent,
+};
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Error, Refusal};
+    use crate::error::Error;
     use crate::event::Phase;
     use crate::hash::Hash;
     use crate::live::LiveNow;
     use crate::news::News;
     use crate::procedure::Procedure;
     use crate::release::{Bad, Provenance, ReleaseId};
-    use crate::report::{CleanupReport, DeployState, ReleaseReport, ReleasesReport, SetupReport};
+    use crate::report::{
+        CleanupReport, DeployState, DoctorReport, Finding, ReleaseReport, ReleasesReport, SetupReport,
+    };
     use crate::request::LockRequest;
     use crate::target::Policy;
     use crate::wire::bounds::{self, MessageBounds};
@@ -82,7 +86,7 @@ mod tests {
             ToAgent::Verdict(None),
             ToAgent::Look(Vec::new()),
         ];
-        let refusal = Refusal { kind: crate::error::Kind::Bug, message: String::new(), causes: Vec::new(), hint: None };
+        let refusal = Error::Bug(String::new()).to_refusal();
         let from_agent = [
             FromAgent::Ready { holding: None, base: AgentBase::Nothing, live: LiveNow::Nothing, commit: None },
             FromAgent::Manifest { name: base, length: u64::MAX },
@@ -178,7 +182,19 @@ mod tests {
         let setup =
             SetupReport { deploy_path: "/srv".into(), store: "s".into(), created: many("c"), warnings: Vec::new() };
         let cleanup = CleanupReport { warnings: many("w"), ..CleanupReport::default() };
+        let note = |text: String| Finding::SourceWarning { text };
+        let mut findings = vec![note("n".repeat(5000)); 5000];
+        let reason = "r".into();
+        findings.push(Finding::NoHardlinks { path: "/srv".into(), reason });
+        let report = DoctorReport {
+            deploy_path: "/srv".into(),
+            user: "u".into(),
+            examined: Vec::new(),
+            findings,
+            warnings: many("w"),
+        };
         let replies = [
+            Reply::Doctor(Box::new(report)),
             Reply::Deploy(Box::new(done)),
             Reply::Releases(releases),
             Reply::Releases(noted),
@@ -190,6 +206,10 @@ mod tests {
             if let Reply::Releases(report) = &reply {
                 // The newest stay.
                 assert!((1000..20_000).contains(&report.releases.len()), "{}", report.releases.len());
+            }
+            if let Reply::Doctor(report) = &reply {
+                assert_eq!(report.findings[0].id().id, "no-hardlinks");
+                assert!((100..5000).contains(&report.findings.len()), "{}", report.findings.len());
             }
             to_bounded_bytes(&FromAgent::Done(reply)).unwrap();
         }

@@ -17,6 +17,7 @@ mod connect;
 mod pinned;
 pub(crate) mod pipe;
 
+mod agents;
 mod bootstrap;
 mod login;
 mod packing;
@@ -46,10 +47,10 @@ mod ssh_version;
 mod steps;
 mod tcp;
 
+pub use agents::BUILD;
 pub(crate) use bootstrap::Install;
 pub use bootstrap::sudo_words;
 pub(crate) use connect::connect;
 pub(crate) use connection::Connection;
 pub use pinned::PinningOptions;
-pub use program::BUILD;
 pub(crate) use resolution::Resolution;

@@ -2,7 +2,7 @@
 //!
 //! Packing takes about as long as connecting to a distant server. So if the client expects no agent on the server,
 //! packing begins with the connection, in pieces on all processors: gzip unpacks several streams one after the other.
-//! It stops if the agent turns out to be there.
+//! It stops if the agent turns out to be there, or if the server needs that for another architecture.
 
 use std::fs;
 use std::io::{self, Write};
@@ -21,10 +21,16 @@ use crate::wire::program::Program;
 /// Bytes in a stream. Smaller streams cost space: at this size one percent.
 const PIECE_BYTES: usize = 1 << 20;
 
+/// An agent that is being packed.
+struct Ahead {
+    program: Hash,
+    packed: Receiver<Result<Vec<u8>, Error>>,
+}
+
 /// The source of the packed agent.
 pub(super) struct Packing {
     /// The result of packing ahead, if that was started.
-    ahead: Option<Receiver<Result<Vec<u8>, Error>>>,
+    ahead: Option<Ahead>,
     stop: Cancel,
 }
 
@@ -36,9 +42,9 @@ impl Packing {
 
     /// Starts to pack at once. Dropping it stops the work.
     pub(super) fn ahead(program: &Program) -> Packing {
-        let (sender, ahead) = bounded(1);
+        let (sender, packed) = bounded(1);
         let (program, stop) = (program.clone(), Cancel::default());
-        let packing = Packing { ahead: Some(ahead), stop: stop.clone() };
+        let packing = Packing { ahead: Some(Ahead { program: program.hash, packed }), stop: stop.clone() };
         let pack_now = move || drop(sender.send(read(&program).and_then(|content| pack(&program, &content, &stop))));
         // If no thread can be had, the channel ends, and the agent is packed on request.
         drop(threads::spawn(pack_now));
@@ -50,9 +56,12 @@ impl Packing {
         self.ahead.is_none()
     }
 
-    /// Returns the packed agent.
+    /// Returns the packed agent. If another one is packed ahead, that work is stopped.
     pub(super) fn packed(&mut self, program: &Program) -> Result<Vec<u8>, Error> {
-        match self.ahead.take().and_then(|ahead| ahead.recv().ok()) {
+        if self.ahead.as_ref().is_some_and(|ahead| ahead.program != program.hash) {
+            *self = Packing::on_demand();
+        }
+        match self.ahead.take().and_then(|ahead| ahead.packed.recv().ok()) {
             Some(packed) => packed,
             None => pack(program, &read(program)?, &self.stop),
         }

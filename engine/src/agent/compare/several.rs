@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 use crate::agent::site::layout::Layout;
 use crate::agent::site::own::Own;
-use crate::agent::site::records::read_manifest;
+use crate::agent::site::records::{StoredManifest, read_manifest};
 use crate::agent::store::Store;
+use crate::disk::{Kind, Stat};
 use crate::error::{DamageError, Error, NamedDifferences};
 use crate::release::{Record, ReleaseId};
-use crate::report::{ComparisonReport, Difference, DifferenceKind, Differences};
+use crate::report::{ComparisonReport, Difference, DifferenceKind, Differences, DiskDifference};
 use crate::threads;
 
 use super::found::{FoundDifference, Place};
@@ -61,6 +62,30 @@ pub(crate) fn compare_releases(
     Ok(compared)
 }
 
+/// Compares one release with its manifest. Returns the first differences by path, and the number of all.
+pub(crate) fn compare_one(layout: &Layout, record: &Record, depth: Depth) -> Result<(Vec<DiskDifference>, u64), Error> {
+    threads::start_pool()?;
+    let store = Store::new(layout.objects.duplicate()?);
+    let (hashes, stop) = (ReadHashes::default(), Stop::default());
+    let comparer = Comparer { layout, store: &store, depth, hashes: &hashes, stop: &stop };
+    let (stored, found, total) = find(&comparer, record)?;
+    let size = |difference: &FoundDifference| match difference.place {
+        Place::Entry(entry) => stored.manifest.file(entry).map(|file| file.size),
+        Place::Root | Place::Path(_) => None,
+    };
+    let mut listed: Vec<DiskDifference> = found
+        .iter()
+        .map(|difference| {
+            let Difference { path, kind } = difference.to_report(&stored.manifest);
+            let is_file = |stat: &&Stat| stat.kind == Kind::File;
+            let bytes_after = difference.stat.as_ref().filter(is_file).map(|stat| stat.size);
+            DiskDifference { path, kind, bytes_before: size(difference), bytes_after }
+        })
+        .collect();
+    listed.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+    Ok((listed, total))
+}
+
 /// The differences of one release.
 struct List {
     listed: Vec<Difference>,
@@ -69,15 +94,22 @@ struct List {
     is_edited: bool,
 }
 
-fn list(comparer: &Comparer<'_>, record: &Record) -> Result<List, Error> {
+/// Compares a release. Returns its manifest, the first differences, and the number of all.
+fn find(comparer: &Comparer<'_>, record: &Record) -> Result<(StoredManifest, Vec<FoundDifference>, u64), Error> {
     let beside = comparer.layout.records.open_dir(record.id.as_str().as_bytes())?;
     let own = Own::read(&beside)?;
     let stored = read_manifest(comparer.layout, &record.id, &record.root)?;
     let mut found = comparer.compare(record, stored.view(), &own)?;
     let total = found.len() as u64;
-    let is_edited = found.iter().any(|difference| difference.kind != DifferenceKind::Added);
     found.sort_unstable_by(|one, other| order(&one.place).cmp(&order(&other.place)));
+    // Edits come before added names.
     found.truncate(LISTED_MAX);
+    Ok((stored, found, total))
+}
+
+fn list(comparer: &Comparer<'_>, record: &Record) -> Result<List, Error> {
+    let (stored, found, total) = find(comparer, record)?;
+    let is_edited = found.iter().any(|difference| difference.kind != DifferenceKind::Added);
     let mut listed: Vec<Difference> =
         found.iter().map(|difference: &FoundDifference| difference.to_report(&stored.manifest)).collect();
     listed.sort_unstable();

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
+use crate::agent::shared;
 use crate::agent::site::layout::Layout;
 use crate::agent::site::own::Own;
 use crate::agent::site::records::ManifestView;
@@ -18,7 +19,7 @@ use crate::error::Error;
 use crate::file_range::FileRange;
 use crate::hash::Hash;
 use crate::link::Link;
-use crate::manifest::{EntryRef, File, Node};
+use crate::manifest::{EntryRef, FILE_MODE_MASK, File, Node};
 use crate::path::{RelativePath, push_name};
 use crate::pattern::Patterns;
 use crate::release::Record;
@@ -86,10 +87,11 @@ impl Comparer<'_> {
             own,
             root: tree.own_stat()?,
             // A file of a reflinked release has its own inode.
-            is_hardlinked,
+            is_hardlinked: is_hardlinked && !record.is_taken_over,
+            is_taken_over: record.is_taken_over,
             stamps: if tree.keeps_times()? { Stamps::read(&beside)? } else { None },
             copies: Patterns::parse(record.copy_paths.iter().map(String::as_str), "`copy_paths`")?,
-            links: Links::new(view.manifest, &record.shared),
+            links: Links::new(view.manifest, &record.shared, &shared::root(&self.layout.shared)?),
             writable: &record.writable.directories,
             group: self.store.group()?,
             found: Mutex::default(),
@@ -107,6 +109,8 @@ struct Walk<'a> {
     own: &'a Own,
     root: Stat,
     is_hardlinked: bool,
+    /// Whether modes, times and owners are those of another tool. Then content alone is compared.
+    is_taken_over: bool,
     stamps: Option<Stamps>,
     copies: Patterns,
     links: Links,
@@ -176,15 +180,17 @@ impl Walk<'_> {
         let whole = joined(path, name);
         let note = |kind, stat| self.note(Place::Path(whole.clone()), kind, stat);
         let Some(stat) = dir.stat(name)? else {
-            note(DifferenceKind::Missing, None);
+            if !matches!(extra, Extra::Link { may_be_missing: true, .. }) {
+                note(DifferenceKind::Missing, None);
+            }
             return Ok(());
         };
         match extra {
-            Extra::Link(_) if stat.kind != Kind::Symlink => note(DifferenceKind::Kind, Some(stat)),
-            Extra::Link(target) if dir.read_link(name)?.as_ref() != Some(target) => {
+            Extra::Link { .. } if stat.kind != Kind::Symlink => note(DifferenceKind::Kind, Some(stat)),
+            Extra::Link { targets, .. } if dir.read_link(name)?.is_none_or(|target| !targets.contains(&target)) => {
                 note(DifferenceKind::Target, Some(stat));
             }
-            Extra::Link(_) => {}
+            Extra::Link { .. } => {}
             Extra::Directory(_) if stat.kind != Kind::Directory => note(DifferenceKind::Kind, Some(stat)),
             Extra::Directory(inside) => {
                 let Some(held) = readable(dir.open_dir(name))? else { return Ok(()) };
@@ -245,6 +251,9 @@ impl Walk<'_> {
     /// follow the deploy path.
     fn check_directory(&self, number: u32, stat: &Stat, place: Place) {
         let mode = u32::from(self.view.manifest.directories()[number as usize].mode);
+        if self.is_taken_over {
+            return;
+        }
         if stat.uid != self.comparer.store.owner() {
             self.note(place, DifferenceKind::Owner, Some(*stat));
         } else if stat.mode & !SETGID != mode {
@@ -267,6 +276,9 @@ impl Walk<'_> {
     ) -> Result<Option<DifferenceKind>, Error> {
         if !self.copies.is_empty() && self.copies.matches_file(&joined(path, named.name)) {
             return Ok(None);
+        }
+        if self.is_taken_over {
+            return self.content_alone(dir, named.name, file, stat);
         }
         let placement = self.view.placements[named.index as usize];
         let known = self.stamps.as_ref().and_then(|stamps| stamps.inode(named.index)).filter(|_| self.is_hardlinked);
@@ -297,6 +309,14 @@ impl Walk<'_> {
         };
         let is_alone = file.size > 0 && self.is_hardlinked && !is_original && stat.links == 1;
         Ok(Some(if is_alone { DifferenceKind::Replaced } else { kind }))
+    }
+
+    /// Compares a file of a release that was taken over.
+    fn content_alone(&self, dir: &Dir, name: &[u8], file: File, stat: &Stat) -> Result<Option<DifferenceKind>, Error> {
+        if stat.size != file.size || !self.has_content(dir, name, file, stat)? {
+            return Ok(Some(DifferenceKind::Content));
+        }
+        Ok((stat.mode & FILE_MODE_MASK != u32::from(file.key.mode)).then_some(DifferenceKind::Mode))
     }
 
     /// Tells whether a file has the content of the manifest. A file that this user may not read counts as right.

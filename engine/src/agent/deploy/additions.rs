@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::manifest::Manifest;
 use crate::pattern::Patterns;
 
+use crate::agent::adopt::Adoption;
 use crate::agent::assemble::Assembly;
 use crate::agent::carry_over::CarryOver;
 use crate::agent::reporter::Reporter;
@@ -72,5 +73,6 @@ fn carry_over(
     };
     let from = site.layout.releases.open_own_dir(record.id.as_str().as_bytes())?;
     let links = record.shared.iter().chain(&task.decision.shared.links).collect();
-    CarryOver { from: &from, old: &old, assembly, patterns: &patterns, links }.run()
+    let source = Adoption::source_of(&site.layout, &record.id)?;
+    CarryOver { from: &from, old: &old, source: source.as_ref(), assembly, patterns: &patterns, links }.run()
 }

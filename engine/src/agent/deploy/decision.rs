@@ -7,17 +7,17 @@ use crate::manifest::{Manifest, diff};
 use crate::release::{BootSpan, Marks, Record, ReleaseId};
 use crate::target::Policy;
 
+use crate::agent::adopt::Adoption;
 use crate::agent::clock::now;
 use crate::agent::shared::{self, LiveRelease, SharedPlan, SharedRoot};
 use crate::agent::site::layout::Layout;
 use crate::agent::site::records::{Releases, read_manifest};
-use crate::agent::trash;
 use crate::agent::uptime::Uptime;
 use crate::agent::writable::WritableDirectories;
 
 use super::base::Base;
 use super::order::Order;
-use super::second::{self, Seconds};
+use super::second;
 
 /// The properties of the new release.
 pub(super) struct Decision {
@@ -50,10 +50,12 @@ impl Decision {
         manifest: &Manifest,
     ) -> Result<Decision, Error> {
         let known = live_release(order.policy(), layout, releases, live.as_ref(), base);
-        let shared = shared::plan(&SharedRoot::open(&layout.shared)?, order.policy(), manifest, known.as_ref())?;
+        let apart = Adoption::shared_paths(layout)?;
+        let shared =
+            shared::plan(&SharedRoot::open(&layout.shared)?, order.policy(), manifest, known.as_ref(), &apart)?;
         let writable = WritableDirectories::find(&order.policy().writable, manifest, &shared.links)?;
         let has_whole_seconds = !order.begin.dry_run && layout.keeps_whole_seconds()?;
-        let second = choose_second(order, layout, releases, has_whole_seconds)?;
+        let second = second::choose_for(layout, releases, order.begin.second, has_whole_seconds)?;
         let counts = count(layout, releases, live.as_ref(), base, manifest);
         let id = choose_id(order, layout, releases)?;
         let sequence = releases.records.last().map_or(0, |record| record.sequence) + 1;
@@ -83,6 +85,7 @@ impl Decision {
             span: BootSpan::begin(Uptime::now()),
             marks: Marks::default(),
             trial: None,
+            is_taken_over: false,
         }
     }
 
@@ -95,7 +98,7 @@ impl Decision {
             second: 0,
             has_whole_seconds: false,
             counts: diff::count(None, manifest),
-            shared: shared::plan(&root, order.policy(), manifest, None)?,
+            shared: shared::plan(&root, order.policy(), manifest, None, &[])?,
             writable: WritableDirectories::default(),
             live: None,
         })
@@ -120,19 +123,6 @@ fn live_release<'a>(
     }
     let stored = read_manifest(layout, &record.id, &record.root).ok()?;
     Some(LiveRelease { record, manifest: Cow::Owned(stored.manifest) })
-}
-
-/// Chooses a second that no release had, including the removed ones.
-fn choose_second(
-    order: &Order<'_>,
-    layout: &Layout,
-    releases: &Releases,
-    has_whole_seconds: bool,
-) -> Result<u32, Error> {
-    let used = releases.records.iter().map(|record| record.second).chain([layout.store.second]);
-    let used = used.chain(trash::greatest_second(layout)?);
-    let (proposed, used) = (order.begin.second, used.max().unwrap_or(0));
-    Ok(second::choose(Seconds { proposed, used, now: now() as u32, has_whole_seconds }))
 }
 
 /// Counts the differences from the live release. If its manifest cannot be read, all files are new.

@@ -19,6 +19,7 @@ use super::lacks::send_lacks;
 use super::look::Look;
 use super::order::Order;
 use super::planned_hooks::planned_hooks;
+use super::preview::{OpenSite, preview, would_expire};
 use super::ready::{Ready, holding};
 use super::task::Task;
 use super::tree::{self, Tree};
@@ -50,10 +51,13 @@ fn answer_with_site(
     let store = Store::new(layout.objects.duplicate()?);
     let task = Task { order, tree: &tree, base: base.as_ref(), decision: &decision };
     let classification = task.classify(layout, &releases, &store)?;
-    let wanted = WantedObjects::gather(&tree.manifest, classification.lacking);
+    let wanted = WantedObjects::gather(&tree.manifest, classification.lacking.iter().copied());
     send_lacks(conversation, &wanted, Vec::new(), tree.commits)?;
     let mut done = expected_done(order, &decision, &tree.manifest);
     done.hooks = planned_hooks(task, Some((layout, &releases)))?;
+    done.removed = would_expire(task, layout, &releases)?;
+    let site = OpenSite { layout, releases: &releases, store: &store };
+    done.preview = Some(preview(task, Some(site), &wanted, &classification.further_copies)?);
     note_edits(&mut done, edited);
     Ok(done)
 }
@@ -62,9 +66,12 @@ fn answer_without_site(conversation: &Conversation, order: &Order<'_>) -> Result
     let tree = receive(conversation, order, None, Holding::default(), None)?;
     let decision = Decision::without_site(order, &tree.manifest)?;
     let files = tree.manifest.all_files().filter(|(_, file)| file.size > 0).map(|(entry, _)| entry);
-    send_lacks(conversation, &WantedObjects::gather(&tree.manifest, files), Vec::new(), tree.commits)?;
+    let wanted = WantedObjects::gather(&tree.manifest, files);
+    send_lacks(conversation, &wanted, Vec::new(), tree.commits)?;
     let mut done = expected_done(order, &decision, &tree.manifest);
-    done.hooks = planned_hooks(Task { order, tree: &tree, base: None, decision: &decision }, None)?;
+    let task = Task { order, tree: &tree, base: None, decision: &decision };
+    done.hooks = planned_hooks(task, None)?;
+    done.preview = Some(preview(task, None, &wanted, &[])?);
     Ok(done)
 }
 

@@ -22,7 +22,7 @@ use crate::agent::remode::remode;
 use crate::agent::reporter::Reporter;
 use crate::agent::sign;
 use crate::agent::site::Site;
-use crate::agent::space;
+use crate::agent::space::{Demand, SpaceCheck};
 use crate::agent::staging;
 
 use super::additions::make_additions;
@@ -97,23 +97,45 @@ fn adopt_content(
     assembly: &Assembly<'_>,
 ) -> Result<(WantedObjects, Vec<(u32, u64)>), Error> {
     let (classification, lock, layout) = (plan.classification, &site.lock, &site.layout);
-    let further_copies = &classification.further_copies;
     let wanted = WantedObjects::gather(assembly.manifest, classification.lacking.iter().copied());
     let mut partial = resume::adopt(lock, layout, assembly, &wanted)?;
-    let space = space::check(layout, assembly, further_copies, &wanted);
-    if plan.choice.has_spare {
-        // The caller removes the spare first, and tries again.
-        space?;
-    } else if space.is_err() {
-        // Content of other runs that this run cannot use makes room.
-        staging::clear_others(lock, layout, assembly.staging, true)?;
-        space::check(layout, assembly, further_copies, &wanted)?;
+    if !plan.task.order.begin.no_space_check {
+        let space = space_check(plan, assembly, &wanted, &partial);
+        match space.run(layout) {
+            Err(_) if !plan.choice.has_spare => {
+                // Content of other runs that this run cannot use makes room.
+                staging::clear_others(lock, layout, assembly.staging, true)?;
+                space.run(layout)?;
+            }
+            // The caller removes the spare first, and tries again.
+            checked => checked?,
+        }
     }
     if let Some(base) = plan.task.base_manifest() {
         remode(assembly, &wanted, base)?;
         resume::retain_begun(&mut partial, assembly, &wanted)?;
     }
     Ok((wanted, partial))
+}
+
+/// Returns the check of the space that the rest needs.
+fn space_check<'a>(
+    plan: &'a Plan<'_>,
+    assembly: &'a Assembly<'_>,
+    wanted: &'a WantedObjects,
+    begun: &'a [(u32, u64)],
+) -> SpaceCheck<'a> {
+    let demand = Demand {
+        manifest: assembly.manifest,
+        link: assembly.link,
+        copies: assembly.copies,
+        shared_links: plan.task.decision.shared.links.len() as u64,
+        further_copies: &plan.classification.further_copies,
+        wanted,
+        begun,
+        store: Some(plan.store),
+    };
+    SpaceCheck { demand, spare: plan.choice.spare.as_ref(), min_free: plan.task.order.policy().min_free }
 }
 
 /// Sends the list of lacking content. While the client packs it, makes the directories and links the content that is

@@ -26,6 +26,7 @@ mod outcome;
 mod phases;
 mod plan;
 mod planned_hooks;
+mod preview;
 mod promise;
 mod publish;
 mod ready;
@@ -38,6 +39,7 @@ mod tree;
 mod unchanged;
 mod unfit;
 
+use crate::agent::adopt::check_finished;
 use std::time::Duration;
 
 use crate::error::{Error, SiteError};
@@ -47,7 +49,6 @@ use crate::manifest::diff::Counts;
 use crate::release::ReleaseId;
 use crate::wire::message::DeployDone;
 
-use self::publish::{Publication, PublishedRelease, publish};
 use super::clock::now;
 use super::compare::after_hooks;
 use super::conversation::Conversation;
@@ -59,6 +60,7 @@ use super::site::layout::Layout;
 use super::site::lock::Lock;
 use super::site::reserve;
 use super::site::switch::SwitchOutcome;
+use super::space::with_remedy;
 use super::staging::Staging;
 use super::store::Store;
 
@@ -78,7 +80,10 @@ use self::unchanged::{Unchanged, unchanged};
 
 pub(crate) use self::look::Look;
 pub(crate) use self::order::Order;
+pub(crate) use self::publish::{Publication, PublishedRelease, publish, publish_objects};
 pub(crate) use self::rebuild::rebuild;
+pub(crate) use self::second::choose_for as choose_second;
+pub(crate) use self::unfit::make_further_copies;
 
 /// Runs a deploy. `look` is the comparison of the live release that began before the hello. `lock` takes the lock of an
 /// open deploy path, and reads again what may have changed before.
@@ -93,6 +98,7 @@ pub(crate) fn deploy(
     }
     let (mut layout, _) = Layout::set_up(order.path, order.policy(), conversation)?;
     let lock = lock(&mut layout)?;
+    check_finished(&layout)?;
     reserve::ensure(&lock, &layout.private)?;
     let mut site = Site::hold(lock, layout)?;
     end_overdue_trial(conversation, order.hello, &mut site)?;
@@ -130,14 +136,16 @@ fn deploy_held(
 /// Makes the release and tidies up. If space is short, removes the spare and tries once more.
 fn make(conversation: &Conversation, site: &mut Site, task: Task<'_>) -> Result<DeployDone, Error> {
     let mut choice = SpareChoice::make(conversation, site, task)?;
-    let outcome = match build(conversation, site, task, &choice) {
+    let built = match build(conversation, site, task, &choice) {
         // At this point nothing was asked of the client yet.
         Err(Error::Site(SiteError::NoSpace { .. }) | Error::Site(SiteError::NoInodes { .. })) if choice.has_spare => {
             choice = choice.make_room(conversation, site, task.order.policy())?;
             build(conversation, site, task, &choice)
         }
         outcome => outcome,
-    }?;
+    };
+    let policy = task.order.policy();
+    let outcome = built.map_err(|error| with_remedy(error, &mut site.layout, policy, conversation))?;
     let cleanup = tidy(conversation, site, task, &outcome);
     Ok(done(task, choice, outcome, cleanup))
 }
@@ -258,7 +266,7 @@ fn run_hooks(conversation: &Conversation, site: &Site, task: Task<'_>, phase: Ho
 
 /// Waits for the end of a second. That takes a moment if two releases come within one second. If the clock was ahead
 /// when an earlier release was made, the wait would be long, and is left out.
-fn wait_for_end_of(second: u32) {
+pub(crate) fn wait_for_end_of(second: u32) {
     const WAIT_MAX: u64 = 3;
     const A_WHILE: Duration = Duration::from_millis(20);
     let second = u64::from(second);

@@ -38,7 +38,8 @@ pub(super) fn planned_hooks(task: Task<'_>, site: Option<(&Layout, &Releases)>) 
     Ok(names)
 }
 
-fn live_manifest<'a>(task: Task<'a>, site: Option<(&Layout, &Releases)>) -> Option<Cow<'a, Manifest>> {
+/// Returns the manifest of the live release, if it can be read.
+pub(super) fn live_manifest<'a>(task: Task<'a>, site: Option<(&Layout, &Releases)>) -> Option<Cow<'a, Manifest>> {
     let live = task.decision.live.as_ref()?;
     if let Some(base) = task.base.filter(|base| base.name.release == *live) {
         return Some(Cow::Borrowed(&base.stored.manifest));

@@ -64,11 +64,7 @@ pub(crate) fn publish(_lock: &Lock, publication: &Publication<'_>) -> Result<Pub
     objects.sort_unstable();
     make_durable(publication, &objects)?;
 
-    let mut shards = Vec::new();
-    for of_one in objects.chunk_by(|one, next| one.shard() == next.shard()) {
-        publish_shard(of_one, staging, store)?;
-        shards.push(of_one[0].shard());
-    }
+    let shards = publish_shards(&objects, staging, store)?;
     let id = record.id.as_str().as_bytes();
     let exists = || Error::from(ReleaseError::Exists(record.id.clone()));
     if !staging.dir.rename_new(b"record", &layout.records, id)? {
@@ -86,6 +82,24 @@ pub(crate) fn publish(_lock: &Lock, publication: &Publication<'_>) -> Result<Pub
         return Err(error);
     }
     Ok(PublishedRelease { objects_new: objects.len() as u64, moment })
+}
+
+/// Publishes the objects that arrived, without a release. Returns their number. Their content is durable already.
+pub(crate) fn publish_objects(staging: &Staging, store: &Store, arrived: &WantedObjects) -> Result<u64, Error> {
+    let mut objects: Vec<ObjectName> = arrived_objects(arrived).collect();
+    objects.sort_unstable();
+    publish_shards(&objects, staging, store)?;
+    Ok(objects.len() as u64)
+}
+
+/// Moves sorted objects into the store. Returns the shards that changed.
+fn publish_shards(objects: &[ObjectName], staging: &Staging, store: &Store) -> Result<Vec<usize>, Error> {
+    let mut shards = Vec::new();
+    for of_one in objects.chunk_by(|one, next| one.shard() == next.shard()) {
+        publish_shard(of_one, staging, store)?;
+        shards.push(of_one[0].shard());
+    }
+    Ok(shards)
 }
 
 /// Makes the new names durable.

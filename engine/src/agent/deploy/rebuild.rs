@@ -10,6 +10,7 @@ use crate::error::{Error, ReleaseError};
 use crate::manifest::Manifest;
 use crate::manifest::encode::INTRODUCED;
 use crate::manifest::placement::Placement;
+use crate::min_free::MinFree;
 use crate::pattern::Patterns;
 use crate::release::{BootSpan, Record, ReleaseId};
 
@@ -22,7 +23,7 @@ use crate::agent::shared::SharedPlan;
 use crate::agent::site::Site;
 use crate::agent::site::own::Own;
 use crate::agent::site::records::StoredManifest;
-use crate::agent::space;
+use crate::agent::space::{Demand, SpaceCheck};
 use crate::agent::staging::Staging;
 use crate::agent::store::{ObjectState, Store};
 use crate::agent::uptime::Uptime;
@@ -109,7 +110,7 @@ impl Rebuilding<'_> {
         let Rebuilding { site, store, staging, record } = *self;
         let assembled = self.assemble(reporter, manifest, classification)?;
         let span = BootSpan::begin(Uptime::now());
-        let record = Record { span, trial: None, ..record.clone() };
+        let record = Record { span, trial: None, is_taken_over: false, ..record.clone() };
         let (layout, assembled) = (&site.layout, &assembled);
         let publication = Publication { layout, store, staging, manifest, assembled, arrived: &[], record: &record };
         publish(&site.lock, &publication)?;
@@ -129,7 +130,18 @@ impl Rebuilding<'_> {
         let writable = WritableDirectories::find(&record.writable, manifest, links)?;
         let assembly = Assembly::new(manifest, expected, &copies, &writable, record.second, store, staging);
         let assembly = assembly.link_as(record.link)?;
-        space::check(&site.layout, &assembly, further_copies, &WantedObjects::gather(manifest, []))?;
+        let demand = Demand {
+            manifest,
+            link: record.link,
+            copies: &copies,
+            shared_links: links.len() as u64,
+            further_copies,
+            wanted: &WantedObjects::gather(manifest, []),
+            begun: &[],
+            store: Some(store),
+        };
+        // The configuration keeps space free from deploys. A way back must be open all the same.
+        SpaceCheck { demand, spare: None, min_free: MinFree::default() }.run(&site.layout)?;
         assembly.make_directories()?;
         make_further_copies(&assembly, further_copies)?;
         assembly.link_known(|_| ())?;

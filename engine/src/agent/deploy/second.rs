@@ -5,7 +5,11 @@
 //! mtime are the same. Otherwise the server uses the next free second. It does not trust a proposal far from its own
 //! clock: one of the two clocks is wrong, and a browser compares mtimes with the server's.
 
-use crate::agent::clock::AHEAD_SECONDS_MAX;
+use crate::agent::clock::{AHEAD_SECONDS_MAX, now};
+use crate::agent::site::layout::Layout;
+use crate::agent::site::records::Releases;
+use crate::agent::trash;
+use crate::error::Error;
 
 /// How far a proposal may be behind the server's clock, in seconds. The tree travels between the hello and the
 /// decision: ten minutes are enough for a million files at 1 Mbit/s. A browser without further instructions keeps a
@@ -14,20 +18,32 @@ const BEHIND_MAX: u32 = 600;
 
 /// The input for the choice of a second.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Seconds {
+struct Seconds {
     /// The proposal of the client.
-    pub(super) proposed: u32,
+    proposed: u32,
     /// The latest second of any release so far.
-    pub(super) used: u32,
+    used: u32,
     /// The server's clock.
-    pub(super) now: u32,
+    now: u32,
     /// Whether the filesystem keeps only whole seconds. An edit in place within the chosen second would not show
     /// there, so that second must be over.
-    pub(super) has_whole_seconds: bool,
+    has_whole_seconds: bool,
+}
+
+/// Chooses the second of a new release of a deploy path.
+pub(crate) fn choose_for(
+    layout: &Layout,
+    releases: &Releases,
+    proposed: u32,
+    has_whole_seconds: bool,
+) -> Result<u32, Error> {
+    let used = releases.records.iter().map(|record| record.second).chain([layout.store.second]);
+    let used = used.chain(trash::greatest_second(layout)?).max().unwrap_or(0);
+    Ok(choose(Seconds { proposed, used, now: now() as u32, has_whole_seconds }))
 }
 
 /// Chooses the second of a release.
-pub(super) fn choose(seconds: Seconds) -> u32 {
+fn choose(seconds: Seconds) -> u32 {
     let Seconds { proposed, used, now, has_whole_seconds } = seconds;
     let latest = if has_whole_seconds { now.saturating_sub(1) } else { now.saturating_add(AHEAD_SECONDS_MAX) };
     let is_plausible = (now.saturating_sub(BEHIND_MAX)..=latest).contains(&proposed);

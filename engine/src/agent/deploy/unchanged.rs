@@ -8,6 +8,7 @@ use crate::report::{DeployState, Differences};
 use crate::threads;
 use crate::wire::message::DeployDone;
 
+use crate::agent::adopt::Adoption;
 use crate::agent::shared::{self, LiveRelease, SharedRoot};
 use crate::agent::site::layout::Layout;
 use crate::agent::site::records::{Releases, read_manifest};
@@ -74,7 +75,13 @@ fn is_made_of(order: &Order<'_>, layout: &Layout, record: &Record) -> Result<boo
             return Ok(false);
         };
         let live = LiveRelease { record, manifest: Cow::Borrowed(&stored.manifest) };
-        let plan = shared::plan(&SharedRoot::open(&layout.shared)?, policy, &stored.manifest, Some(&live))?;
+        let plan = shared::plan(
+            &SharedRoot::open(&layout.shared)?,
+            policy,
+            &stored.manifest,
+            Some(&live),
+            &Adoption::shared_paths(layout)?,
+        )?;
         if plan.links != record.shared || !plan.new.is_empty() {
             return Ok(false);
         }

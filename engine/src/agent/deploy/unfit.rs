@@ -41,7 +41,7 @@ pub(super) fn link_otherwise(
 }
 
 /// Makes a further copy of each of these objects, and links the entry to it.
-pub(super) fn make_further_copies(assembly: &Assembly<'_>, further_copies: &[FurtherCopy]) -> Result<(), Error> {
+pub(crate) fn make_further_copies(assembly: &Assembly<'_>, further_copies: &[FurtherCopy]) -> Result<(), Error> {
     let mut made: HashMap<ObjectKey, u16> = HashMap::new();
     for own in further_copies {
         let copy = match made.get(&own.from.key) {

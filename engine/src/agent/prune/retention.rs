@@ -111,6 +111,7 @@ mod tests {
             span: None,
             marks: Marks::default(),
             trial: None,
+            is_taken_over: false,
         };
         Releases { records: (1..=count).map(record).collect(), ..Releases::default() }
     }

@@ -164,11 +164,6 @@ impl WantedObjects {
         entries.sort_unstable();
         entries
     }
-
-    /// Returns the total size of the objects that have not arrived, each rounded up to whole blocks.
-    pub(crate) fn missing_disk_bytes(&self, block_bytes: u64) -> u64 {
-        self.missing().map(|at| self.size(at).next_multiple_of(block_bytes)).sum()
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use crate::command::{CommandEnd, Invocation, KeptLines, Mask};
 use crate::disk::Kind;
 use crate::error::{Error, HookError, ReleaseError};
 use crate::event::HookEvent;
+use crate::fastcgi::FpmAddress;
 use crate::hook::{Hook, HookPhase};
 use crate::manifest::{Manifest, diff};
 use crate::news::News;
@@ -13,6 +14,7 @@ use crate::pattern::Patterns;
 use crate::wire::message::Hello;
 
 use super::attendance::Attendance;
+use super::opcache::{self, Reset};
 use super::scene::{Scene, variable};
 use super::stops::Stops;
 use crate::agent::reporter::Reporter;
@@ -92,7 +94,11 @@ impl Hooks<'_> {
             marks::note_migration(lock, layout, releases, release, &hook.name)?;
         }
         let own = if hook.migration { stops.of_migration() } else { stops };
-        let end = self.run_one(hook, scene, layout, lock, &|| own.must_end(self.attendance));
+        let must_stop = || own.must_end(self.attendance);
+        let end = match &hook.opcache_reset {
+            Some(address) => self.reset_opcache(hook, address, layout, &must_stop),
+            None => self.run_one(hook, scene, layout, lock, &must_stop),
+        };
         check_release(hook, scene, layout)?;
         match Error::of_hook(hook, end) {
             Err(Error::Interrupted) => Err(stops.reason(self.attendance)),
@@ -125,6 +131,35 @@ impl Hooks<'_> {
         let note = |pid| lock.note_hook_process(pid);
         let end = invocation.run_noted(note, |line| kept.add(line, &mut pass), must_stop)?;
         kept.finish(&mut pass);
+        self.tell(HookEvent::Ended { name: name(), end, seconds: began.elapsed().as_secs_f32() });
+        Ok(end)
+    }
+
+    fn reset_opcache(
+        &self,
+        hook: &Hook,
+        address: &FpmAddress,
+        layout: &Layout,
+        must_stop: &dyn Fn() -> bool,
+    ) -> Result<CommandEnd, Error> {
+        let name = || hook.name.clone();
+        self.tell(HookEvent::Began { name: name(), phase: hook.phase });
+        let began = Instant::now();
+        let outcome = match opcache::reset(layout, address, hook.command.timeout, must_stop) {
+            Err(Error::Interrupted) => return Ok(CommandEnd::Stopped),
+            outcome => outcome?,
+        };
+        let told = outcome.map_err(|fault| {
+            let (name, phase, address) = (name(), hook.phase, address.to_string());
+            HookError::NotReset { name, phase, address, fault, stays_live: false }
+        })?;
+        let text = match told {
+            Reset::Done => format!("OPcache of {address} is empty"),
+            Reset::Waiting => format!("OPcache of {address} will be empty when the requests that run now have ended"),
+            Reset::Off => format!("OPcache of {address} is switched off: there is nothing to empty"),
+        };
+        self.tell(HookEvent::Line { name: name(), text });
+        let end = CommandEnd::Done;
         self.tell(HookEvent::Ended { name: name(), end, seconds: began.elapsed().as_secs_f32() });
         Ok(end)
     }

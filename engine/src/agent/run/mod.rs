@@ -19,6 +19,7 @@ mod checks;
 mod go_live;
 mod hooks;
 mod logs;
+mod opcache;
 mod order;
 mod overdue;
 mod program;

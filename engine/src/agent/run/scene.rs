@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::site::layout::Layout;
 use crate::agent::site::records::read_record;
+use crate::disk::Dir;
 use crate::error::Error;
 use crate::hook::{Hook, HookPhase, When};
 use crate::release::{Provenance, ReleaseId};
@@ -65,7 +66,7 @@ impl Scene {
 
     /// Returns the variables of a hook. Empty ones have no value yet.
     pub(crate) fn variables(&self, hello: &Hello, layout: &Layout) -> Result<Vec<(OsString, OsString)>, Error> {
-        let (cache, _) = layout.root.ensure_dir(CACHE, CACHE_MODE)?;
+        let cache = cache(layout)?;
         let path_of = |release: &Option<ReleaseId>| {
             release.as_ref().map(|release| release_path(layout, release)).unwrap_or_default()
         };
@@ -99,6 +100,11 @@ impl Scene {
 /// Returns the name of a variable.
 pub(super) fn variable(name: &str) -> OsString {
     format!("CUTOVER_{name}").into()
+}
+
+/// Opens the directory for caches, and makes it if it does not exist.
+pub(super) fn cache(layout: &Layout) -> Result<Dir, Error> {
+    layout.root.ensure_dir(CACHE, CACHE_MODE).map(|(cache, _)| cache)
 }
 
 fn release_path(layout: &Layout, release: &ReleaseId) -> PathBuf {

@@ -1,5 +1,6 @@
 //! The lock of a verb, and the verbs about the lock: `lock status`, `lock acquire`, `unlock`.
 
+use crate::agent::adopt::check_finished;
 use std::path::Path;
 
 use crate::error::Error;
@@ -37,6 +38,7 @@ impl Service<'_> {
     pub(super) fn hold_as_left(&self, path: &Path) -> Result<Site, Error> {
         let mut layout = self.open(path)?;
         let lock = self.lock(&mut layout)?;
+        check_finished(&layout)?;
         Site::hold(lock, layout)
     }
 
@@ -111,5 +113,5 @@ fn unheard_warning(run: &RunSummary) -> Option<String> {
         None => "succeeded after its client had gone".to_owned(),
         Some(error) => format!("failed after its client had gone: {error}"),
     };
-    Some(format!("Run {number}, a {verb} by {who}, {end}. The log of run {number} has its output"))
+    Some(format!("Run {number} ({verb} by {who}) {end}. The log of run {number} has its output"))
 }

@@ -123,6 +123,8 @@ impl<'a> Comparison<'a> {
         let copies_missing =
             self.may_copy && (self.conflict == Conflict::Seed || (self.conflict == Conflict::Merge && *is_new));
         match (named.node, stat) {
+            // The directory is there already, and perhaps of another user.
+            (node, None) if dir.is_some() && is_placeholder(named.name, node) => {}
             (_, None) if copies_missing => self.copies.push(relative(path)?),
             (Node::Directory(number), None) => self.compare(None, number, *earlier, path)?,
             (Node::Directory(number), Some(Stat { kind: Kind::Directory, .. })) => {

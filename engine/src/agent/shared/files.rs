@@ -121,7 +121,7 @@ pub(crate) fn write(_lock: &Lock, shared: &Dir, new: &NewSharedFile<'_>) -> Resu
 /// Refuses to replace a file of another user: the new one would belong to this user, and its owner could lose access.
 fn check_owner(dir: &Dir, name: &[u8], stat: Option<&Stat>) -> Result<(), Error> {
     let Some(stat) = stat.filter(|stat| stat.uid != geteuid().as_raw()) else { return Ok(()) };
-    let owner = Accounts::read().user_name(stat.uid).unwrap_or_else(|| stat.uid.to_string());
+    let owner = Accounts::read().user_shown(stat.uid);
     Err(SiteError::SharedOwner { path: dir.path_of(name).display().to_string(), owner }.into())
 }
 

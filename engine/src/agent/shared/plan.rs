@@ -22,6 +22,9 @@ pub(crate) struct SharedPlan {
     pub(crate) new: Vec<NewContent>,
     /// The files of the release that links hide and that were not named before.
     pub(crate) hidden: Vec<HiddenFiles>,
+    /// Whether the links are absolute. PHP remembers for two minutes that a directory was no link. Where a site was adopted, it
+    /// would resolve a relative link from the path of the site.
+    pub(crate) is_absolute: bool,
 }
 
 /// Something that is made in `shared/`.
@@ -79,7 +82,8 @@ impl SharedPlan {
             NewContent::Directory(path) => copier.make_directory(path),
             NewContent::File(path) => copier.make_file(path),
         })?;
-        links::make(tree, &self.links)
+        let root = if self.is_absolute { Some(links::root(shared)?) } else { None };
+        links::make(tree, &self.links, root.as_deref())
     }
 
     /// Returns, for each declared path, the number of files that are copied into it. A path that is made empty has none.

@@ -37,7 +37,7 @@ fn plan_of(policy: &Policy, stand: &[&str]) -> Result<SharedPlan, Error> {
             std::fs::write(at, "shared").unwrap();
         }
     }
-    plan(&SharedRoot::open(&Dir::open(Path::new(place.path())).unwrap()).unwrap(), policy, &manifest(), None)
+    plan(&SharedRoot::open(&Dir::open(Path::new(place.path())).unwrap()).unwrap(), policy, &manifest(), None, &[])
 }
 
 fn policy(dirs: &[&str], files: &[&str]) -> Policy {

@@ -29,8 +29,9 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::disk::{self, Dir};
+use crate::disk::{self, Dir, OwnBlocks};
 use crate::error::Error;
+use crate::link::Link;
 use crate::target::Policy;
 
 use super::current::{CurrentLink, choose_current, open_current};
@@ -83,6 +84,13 @@ impl Layout {
         }
     }
 
+    /// Opens a deploy path that is ours, to examine it: also if others may write to it.
+    pub(crate) fn open_to_examine(path: &Path, policy: &Policy) -> Result<Layout, Error> {
+        let root = Dir::open(path)?;
+        let store = StoreFile::read_own(&root)?;
+        Layout::hold(root, store, policy)
+    }
+
     /// Opens all parts of a deploy path with this store file.
     pub(super) fn hold(root: Dir, store: StoreFile, policy: &Policy) -> Result<Layout, Error> {
         let private = open_part(&root, PRIVATE, PRIVATE_MODE)?;
@@ -115,6 +123,17 @@ impl Layout {
         Ok(())
     }
 
+    /// Writes the path of the link into the store file: for a site that is being adopted, or given back. While the site is
+    /// a directory, no link is at that path.
+    pub(crate) fn put_current(&mut self, _lock: &Lock, current_path: Option<PathBuf>) -> Result<(), Error> {
+        if self.store.current_path != current_path {
+            self.store.current_path = current_path;
+            self.store.write(&self.private)?;
+        }
+        self.current = open_current(&self.root, self.store.current_path.as_deref())?;
+        Ok(())
+    }
+
     /// Tells whether [`Layout::refresh`] would write another path of the link.
     pub(crate) fn moves_current(&self, policy: &Policy) -> Result<bool, Error> {
         Ok(choose(&self.root, &self.store, policy)? != self.store.current_path)
@@ -142,6 +161,11 @@ impl Layout {
     /// Tells whether the filesystem keeps only whole seconds, as ext4 does with inodes of 128 bytes.
     pub(crate) fn keeps_whole_seconds(&self) -> Result<bool, Error> {
         self.staging.keeps_whole_seconds()
+    }
+
+    /// Returns the files of a release whose blocks are their own, by its links.
+    pub(crate) fn own_blocks(&self, link: Link) -> Result<OwnBlocks, Error> {
+        self.root.free().map(|free| OwnBlocks::of(link, free.costs))
     }
 
     /// Tells whether there is no content at all, neither of releases nor of an interrupted deploy.

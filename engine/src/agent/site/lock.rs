@@ -85,6 +85,24 @@ impl Descriptors {
     }
 }
 
+/// The state of the lock.
+#[derive(Debug)]
+pub(crate) enum LockState {
+    /// Nobody has it.
+    Free,
+    /// A run has it.
+    Held(LockHolder),
+    /// A hook of a run that was killed still runs.
+    HookRuns {
+        /// The run.
+        holder: LockHolder,
+        /// The hook.
+        hook: String,
+    },
+    /// A run was killed while it had it.
+    Left(LockHolder),
+}
+
 /// The result of one try to take the lock.
 enum Attempt {
     /// It is taken.
@@ -249,6 +267,14 @@ impl Lock {
 
     /// Returns the present holder, if there is one.
     pub(crate) fn holder(private: &Dir) -> Result<Option<LockHolder>, Error> {
+        Ok(match Lock::state(private)? {
+            LockState::Held(holder) | LockState::HookRuns { holder, .. } => Some(holder),
+            LockState::Free | LockState::Left(_) => None,
+        })
+    }
+
+    /// Returns the state of the lock.
+    pub(crate) fn state(private: &Dir) -> Result<LockState, Error> {
         let is_locked = match disk::is_locked(private.reopen()?) {
             Ok(true) => true,
             Err(errno) if !locks_no_directories(errno) => return Err(Error::io("lock", private.path(), errno)),
@@ -261,10 +287,16 @@ impl Lock {
             },
         };
         let text = read(private)?;
-        if is_locked {
-            return Ok(Some(text.map_or_else(unknown, |text| text.holder)));
-        }
-        Ok(text.filter(|text| text.running_hook().is_some()).map(|text| text.holder))
+        Ok(match text {
+            _ if is_locked => LockState::Held(text.map_or_else(unknown, |text| text.holder)),
+            None => LockState::Free,
+            Some(text) => match text.running_hook() {
+                Some(_) => {
+                    LockState::HookRuns { hook: text.holder.hook.clone().unwrap_or_default(), holder: text.holder }
+                }
+                None => LockState::Left(text.holder),
+            },
+        })
     }
 }
 

@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::agent::json::to_json;
+use crate::agent::json::{read_json, to_json};
 use crate::disk::{Dir, Kind, Stat};
-use crate::error::{DamageError, Error};
+use crate::error::Error;
 use crate::path::RelativePath;
 
 /// Its name, beside the record.
@@ -73,11 +73,7 @@ impl OwnStat {
 impl Own {
     /// Reads the file beside a record.
     pub(crate) fn read(record: &Dir) -> Result<Own, Error> {
-        let Some(bytes) = record.read(OWN)? else { return Ok(Own::default()) };
-        serde_json::from_slice(&bytes).map_err(|error| {
-            let path = record.path_of(OWN).display().to_string();
-            Error::Damage(DamageError::File { path, reason: format!("it cannot be read ({error})") })
-        })
+        Ok(read_json(record, OWN)?.unwrap_or_default())
     }
 
     /// Writes the file beside a record, durably.

@@ -38,7 +38,7 @@ pub(super) fn check_owner(root: &Dir) -> Result<(), Error> {
 }
 
 /// Refuses a directory that has other content.
-pub(super) fn check_empty(root: &Dir) -> Result<(), Error> {
+pub(crate) fn check_empty(root: &Dir) -> Result<(), Error> {
     // A directory in the place of the link gets its own error.
     if root.stat(b"current")?.is_some_and(|stat| stat.kind != Kind::Symlink) {
         return Err(Error::Site(SiteError::CurrentNotSymlink(root.path_of(b"current").display().to_string())));
@@ -79,7 +79,7 @@ pub(super) fn open_part(above: &Dir, name: &[u8], mode: u32) -> Result<Dir, Erro
 }
 
 /// Tells whether the deploy path has releases or objects, with or without a store file.
-pub(super) fn holds_releases(root: &Dir) -> Result<bool, Error> {
+pub(crate) fn holds_releases(root: &Dir) -> Result<bool, Error> {
     if root.stat(PRIVATE)?.is_none() {
         return Ok(false);
     }

@@ -13,7 +13,7 @@ use super::lock::Lock;
 const RESERVE: &[u8] = b"reserve";
 /// The size of the reserve. A link or a new store file takes one block, but XFS writes neither before some forty
 /// blocks are free.
-const RESERVE_BYTES: u64 = 256 << 10;
+pub(crate) const RESERVE_BYTES: u64 = 256 << 10;
 
 /// Writes a file that a rollback or a cleanup needs. On a full disk the reserve is removed to make space: at once,
 /// or, on XFS, a moment later.

@@ -232,6 +232,7 @@ mod tests {
             span: None,
             marks: Marks::default(),
             trial: None,
+            is_taken_over: false,
         }
     }
 

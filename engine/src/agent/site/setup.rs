@@ -52,6 +52,21 @@ impl Layout {
         Ok((layout, report))
     }
 
+    /// Makes the missing parts of the deploy path of another tool, which has releases already.
+    pub(crate) fn take_over(path: &Path, reporter: &dyn Reporter) -> Result<Layout, Error> {
+        let root = Dir::open(path)?;
+        check_owner(&root)?;
+        check_not_within(&root)?;
+        if root.stat(PRIVATE)?.is_some_and(|stat| stat.kind == Kind::Directory) && StoreFile::read(&root)?.is_some() {
+            return Layout::set_up(path, &Policy::default(), reporter).map(|(layout, _)| layout);
+        }
+        let private = make_directories(&root, &mut NewDirectories::default())?;
+        let store = StoreFile::create(&root, &private, None)?;
+        let layout = Layout::hold(root, store, &Policy::default())?;
+        layout.pass_group_on()?;
+        Ok(layout)
+    }
+
     /// Makes the declared directories of `shared/`, empty, so that an administrator can fill them before the first deploy.
     /// A deploy makes them itself, with what the release has there.
     pub(crate) fn make_shared(&self, policy: &Policy, report: &mut SetupReport) -> Result<(), Error> {
@@ -65,7 +80,7 @@ impl Layout {
 
     /// If the deploy path passes its group on, gives that group to directories that were made before it did. A
     /// directory that cannot be changed stays as it is, because files can be made in it all the same.
-    fn pass_group_on(&self) -> Result<(), Error> {
+    pub(crate) fn pass_group_on(&self) -> Result<(), Error> {
         let root = self.root.own_stat()?;
         if root.mode & SETGID == 0 {
             return Ok(());
@@ -156,7 +171,7 @@ fn make_shared(root: &Dir, shared: &Dir, wanted: &RelativePath, created: &mut Ne
 }
 
 /// Refuses a deploy path inside another one, which would treat it as its own or as foreign.
-fn check_not_within(root: &Dir) -> Result<(), Error> {
+pub(crate) fn check_not_within(root: &Dir) -> Result<(), Error> {
     let real = std::fs::canonicalize(root.path()).map_err(|e| Error::io("resolve", root.path(), e))?;
     let store = Path::new(OsStr::from_bytes(PRIVATE)).join(OsStr::from_bytes(STORE));
     match real.ancestors().skip(1).find(|above| above.join(&store).exists()) {

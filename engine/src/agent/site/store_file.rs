@@ -39,7 +39,7 @@ pub(crate) struct StoreFile {
 
 impl StoreFile {
     /// Reads the store file, or nothing if there is none.
-    pub(super) fn read(root: &Dir) -> Result<Option<StoreFile>, Error> {
+    pub(crate) fn read(root: &Dir) -> Result<Option<StoreFile>, Error> {
         if root.stat(PRIVATE)?.is_none() {
             return Ok(None);
         }
@@ -53,7 +53,7 @@ impl StoreFile {
     }
 
     /// Reads the store file, which must exist.
-    pub(super) fn read_own(root: &Dir) -> Result<StoreFile, Error> {
+    pub(crate) fn read_own(root: &Dir) -> Result<StoreFile, Error> {
         StoreFile::read(root)?.ok_or_else(|| store_damaged(root, "it is missing"))
     }
 

@@ -8,10 +8,11 @@
 //! release went live. A step back also marks the release that it leaves as bad. A crash in between is mended by the next
 //! run, see `mend`. If the record cannot be written after the rename, the switch is done, and that is a warning.
 
-use crate::disk::{Dir, Kind};
+use crate::disk::Kind;
 use crate::error::{Error, SiteError};
 use crate::release::{Bad, BootSpan, Provenance, Record, ReleaseId, Trial};
 
+use super::current::CurrentLink;
 use super::layout::Layout;
 use super::lock::Lock;
 use super::log::{self, SwitchLine};
@@ -23,7 +24,8 @@ use crate::agent::clock::now;
 use crate::agent::token::{RANDOM_NAME_DIGITS, is_random, random_name};
 use crate::agent::uptime::Uptime;
 
-const TEMPORARY: &str = ".cutover-";
+/// Stands between the name of the link and the token, in its name before the rename.
+pub(crate) const TEMPORARY: &str = ".cutover-";
 
 /// The result of a switch.
 #[derive(Debug)]
@@ -183,9 +185,10 @@ fn check_tree(layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
 
 fn point(layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
     let current = &layout.current;
-    let prefix = [b".", current.name.as_slice(), TEMPORARY.as_bytes()].concat();
-    remove_leftovers(&current.dir, &prefix)?;
-    let temporary = [prefix.as_slice(), random_name()?.as_bytes()].concat();
+    for name in leftovers(current)? {
+        current.dir.remove_file(&name)?;
+    }
+    let temporary = temporary_name(&current.name)?;
     reserve::write_critical(&layout.private, || current.dir.symlink(&current.target(id), &temporary))?;
     let renamed = current.dir.rename(&temporary, &current.dir, &current.name);
     if renamed.is_err() {
@@ -203,15 +206,28 @@ fn point(layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
     }
 }
 
-/// Removes the links that a killed run left before it renamed them. With `current_path` the directory may belong to
-/// anybody, so only a symlink of this user with a name of exactly our form is removed.
-fn remove_leftovers(dir: &Dir, prefix: &[u8]) -> Result<(), Error> {
-    let is_ours = |name: &[u8]| name.strip_prefix(prefix).is_some_and(|token| is_random(token, RANDOM_NAME_DIGITS));
+/// Returns a name for a link until it is renamed.
+pub(crate) fn temporary_name(link: &[u8]) -> Result<Vec<u8>, Error> {
+    Ok([&temporary_prefix(link)[..], random_name()?.as_bytes()].concat())
+}
+
+/// Returns the beginning of the names that a link has before its rename. A token follows.
+fn temporary_prefix(link: &[u8]) -> Vec<u8> {
+    [b".", link, TEMPORARY.as_bytes()].concat()
+}
+
+/// Returns the names of the links that killed runs left before the rename. With `current_path` the directory may belong to
+/// anybody, so only a symlink of this user with a name of exactly our form is taken.
+pub(crate) fn leftovers(current: &CurrentLink) -> Result<Vec<Vec<u8>>, Error> {
+    let prefix = temporary_prefix(&current.name);
+    let is_ours =
+        |name: &[u8]| name.strip_prefix(&prefix[..]).is_some_and(|token| is_random(token, RANDOM_NAME_DIGITS));
     let user = rustix::process::geteuid().as_raw();
-    for name in dir.names()?.into_iter().filter(|name| is_ours(name)) {
-        if dir.stat(&name)?.is_some_and(|stat| stat.kind == Kind::Symlink && stat.uid == user) {
-            dir.remove_file(&name)?;
+    let mut left = Vec::new();
+    for name in current.dir.names()?.into_iter().filter(|name| is_ours(name)) {
+        if current.dir.stat(&name)?.is_some_and(|stat| stat.kind == Kind::Symlink && stat.uid == user) {
+            left.push(name);
         }
     }
-    Ok(())
+    Ok(left)
 }

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use rustix::io::Errno;
 
 use crate::agent::stamp::Stamp;
-use crate::disk::{Dir, Kind, NewFile, Stat};
+use crate::disk::{Dir, Kind, NewFile, Stat, Usage};
 use crate::error::Error;
 
 use super::name::ObjectName;
@@ -58,6 +58,11 @@ impl Store {
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Tells whether a shard exists.
+    pub(crate) fn has_shard(&self, number: usize) -> Result<bool, Error> {
+        self.shard(number).map(|shard| shard.is_some())
     }
 
     fn ensure_shard(&self, number: usize) -> Result<&Dir, Error> {
@@ -116,6 +121,13 @@ impl Store {
             }
             other => other,
         }
+    }
+
+    /// Links a file to an object's name, in place of an existing one. Returns false if the filesystem refuses the link.
+    pub(crate) fn take_link(&self, from: &Dir, file: &[u8], name: ObjectName) -> Result<bool, Error> {
+        let (shard, flat) = (self.ensure_shard(name.shard())?, name.flat());
+        shard.remove_file(&flat.as_bytes()[2..])?;
+        Ok(from.link(file, shard, &flat.as_bytes()[2..]).is_ok())
     }
 
     /// Opens an existing object for writing, if this user may write to it.
@@ -179,8 +191,8 @@ impl Store {
         }
     }
 
-    /// Removes an object. Returns the disk space that it frees, or nothing if there was no such object.
-    pub(crate) fn remove(&self, name: ObjectName) -> Result<Option<u64>, Error> {
+    /// Removes an object. Returns its stat, or nothing if there was no such object.
+    pub(crate) fn remove(&self, name: ObjectName) -> Result<Option<Stat>, Error> {
         let flat = name.flat();
         let Some(shard) = self.shard(name.shard())? else {
             return Ok(None);
@@ -189,7 +201,7 @@ impl Store {
             return Ok(None);
         };
         shard.remove_file(&flat.as_bytes()[2..])?;
-        Ok(Some(if stat.links <= 1 { stat.disk_bytes } else { 0 }))
+        Ok(Some(stat))
     }
 
     /// Removes empty shards, and the directory itself if no shard is left.
@@ -215,18 +227,22 @@ impl Store {
         (0..SHARDS).try_for_each(|number| self.in_shard(number)?.into_iter().try_for_each(&mut found))
     }
 
-    /// Returns the number of objects and their disk space, in bytes.
-    pub(crate) fn use_of_disk(&self) -> Result<(u64, u64), Error> {
+    /// Returns the disk space of the directories.
+    pub(crate) fn directories(&self) -> Result<Usage, Error> {
+        let of_dir = |dir: &Dir| dir.own_stat().map(|stat| Usage { bytes: stat.disk_bytes, inodes: 1 });
+        let of_shard = |number| self.shard(number)?.map_or(Ok(Usage::default()), of_dir);
+        let shards = (0..SHARDS).map(of_shard).sum::<Result<Usage, Error>>()?;
+        of_dir(&self.dir).map(|own| own + shards)
+    }
+
+    /// Returns the disk space of the objects, without that of their directories.
+    pub(crate) fn usage(&self) -> Result<Usage, Error> {
         let of_shard = |number| {
-            let mut disk_bytes = 0;
-            let names = self.in_shard(number)?;
-            for &name in &names {
-                disk_bytes += self.stat(name)?.map_or(0, |stat| stat.disk_bytes);
-            }
-            Ok((names.len() as u64, disk_bytes))
+            let stats = self.in_shard(number)?.into_iter().map(|name| self.stat(name));
+            let bytes = |stat: Option<Stat>| stat.map_or(0, |stat| stat.disk_bytes);
+            stats.map(|stat| stat.map(|stat| Usage { bytes: bytes(stat), inodes: 1 })).sum::<Result<Usage, Error>>()
         };
-        let sum = |one: (u64, u64), other: (u64, u64)| Ok((one.0 + other.0, one.1 + other.1));
-        (0..SHARDS).into_par_iter().map(of_shard).try_reduce(|| (0, 0), sum)
+        (0..SHARDS).into_par_iter().map(of_shard).try_reduce(Usage::default, |one, other| Ok(one + other))
     }
 
     /// Returns all objects that are due.

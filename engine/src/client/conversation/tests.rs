@@ -51,6 +51,7 @@ impl Agent {
             carrier,
             lanes: None,
             copied_at: None,
+            noise: Vec::new(),
         };
         let cancel = Cancel::default();
         let conversation = Conversation::begin(connection, Arc::new(Silent), cancel.clone(), silent_max).unwrap();

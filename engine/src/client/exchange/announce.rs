@@ -53,6 +53,7 @@ impl Exchange<'_> {
             no_switch: request.no_switch,
             force: request.force,
             dry_run: request.dry_run,
+            no_space_check: request.no_space_check,
         };
         let (commit, dirty) = (self.source.commit().map(str::to_owned), self.source.is_dirty());
         let branch = self.source.branch().map(str::to_owned);

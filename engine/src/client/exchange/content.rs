@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use crate::client::outgoing_file::{OldSource, OldSources, OutgoingFile, outgoing_files};
+use crate::client::outgoing_file::{OldSource, OldSources, OldVersion, OutgoingFile, outgoing_files};
 use crate::client::upload::Upload;
 use crate::error::Error;
-use crate::report::DeployFailure;
+use crate::report::{DeployFailure, SendReport};
 use crate::signature::{SignatureKind, Signatures};
 use crate::wire::bounds::{ROUNDS_MAX, SIGNATURES_BYTES_MAX};
 use crate::wire::message::{FromAgent, Lacks, ToAgent};
@@ -18,6 +18,7 @@ impl Exchange<'_> {
     /// Sends the content that the agent lacks. Content that does not arrive whole is sent again without deltas.
     pub(super) fn send_lacking(&mut self, lacks: &Lacks, tree: &mut SentTree) -> Result<(), DeployFailure> {
         if self.host.request.dry_run {
+            self.to_send = self.count(lacks, tree)?;
             return Ok(());
         }
         let SentTree { mut old_versions, to_sign, promised, .. } = std::mem::take(tree);
@@ -31,6 +32,24 @@ impl Exchange<'_> {
         }
         self.send_content(outgoing_files(entries, &lacks.partial, &old_versions), false)?;
         Ok(self.commit()?)
+    }
+
+    /// Counts the content that the agent lacks.
+    fn count(&self, lacks: &Lacks, tree: &SentTree) -> Result<SendReport, Error> {
+        let manifest = self.source.manifest();
+        let mut to_send = SendReport::default();
+        for entry in lacks.entries(manifest.len())? {
+            let size = manifest.file(entry).map_or(0, |file| file.size);
+            let (bytes, differs) = match tree.old_versions.get(&entry) {
+                Some(OldVersion::Large(recipe)) => (recipe.sent_bytes(), false),
+                Some(OldVersion::Small(_)) => (size, true),
+                None => (size, tree.differing.contains(&entry)),
+            };
+            to_send.files += 1;
+            to_send.bytes += bytes;
+            to_send.differing_bytes += if differs { bytes } else { 0 };
+        }
+        Ok(to_send)
     }
 
     /// Sends the tree and all content to a host that has nothing: there is nothing to wait for.

@@ -9,7 +9,7 @@ use crate::client::git::Blobs;
 use crate::client::source::Source;
 use crate::error::Error;
 use crate::hash::Hash;
-use crate::report::DeployFailure;
+use crate::report::{DeployFailure, SendReport};
 use crate::signature::Signatures;
 use crate::wire::message::Holding;
 
@@ -36,6 +36,8 @@ pub(crate) struct Exchange<'a> {
     /// The bytes of content by zstd level.
     pub(super) zstd_levels: BTreeMap<i32, u64>,
     pub(super) sent_commits: u32,
+    /// The content that a dry run would send.
+    pub(super) to_send: SendReport,
 }
 
 /// The way in which a conversation is opened.
@@ -71,6 +73,7 @@ impl<'a> Exchange<'a> {
             cutter: None,
             zstd_levels: BTreeMap::new(),
             sent_commits: 0,
+            to_send: SendReport::default(),
         }
     }
 }

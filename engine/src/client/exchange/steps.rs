@@ -60,6 +60,9 @@ impl Exchange<'_> {
             Err(failure) if matches!(failure.error, Error::LineLost { .. }) => self.final_answer(failure)?,
             other => other.map_err(|failure| self.conversation.settle(failure))?,
         };
+        if let Some(preview) = &mut done.preview {
+            preview.send = std::mem::take(&mut self.to_send);
+        }
         let holding_after = done.holding.take();
         let holding = holding_after.unwrap_or_else(|| self.holding.after(done.release.as_ref(), &done.removed));
         Ok(Outcome { done, holding, zstd_levels: self.zstd_levels })

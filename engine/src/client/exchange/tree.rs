@@ -1,6 +1,7 @@
 //! The step *tree*: the manifest, as its difference from the base that the agent takes, with the questions that belong
 //! to it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::chunk::{self, Chunks};
@@ -26,6 +27,8 @@ pub(super) struct SentTree {
     pub(super) promised: Vec<u32>,
     /// The old versions of files, until their content was sent once.
     pub(super) old_versions: OldVersions,
+    /// The files that have an old version on the server that a dry run does not ask for.
+    pub(super) differing: HashSet<u32>,
     /// The files for whose old versions the client asked for signatures.
     pub(super) to_sign: Vec<(u32, OldEntry)>,
     /// The ranges of large files that the agent was asked to sign.
@@ -86,8 +89,10 @@ impl Exchange<'_> {
         let unknown: Vec<OldEntry> = pairs.iter().filter(is_unknown).map(|pair| pair.old).collect();
         let asked = self.ask_chunks(&unknown)?;
         let mut old_versions = comparison.cached_versions(&pairs);
-        let mut to_sign = Vec::new();
-        if !self.host.request.dry_run {
+        let (mut to_sign, mut differing) = (Vec::new(), HashSet::new());
+        if self.host.request.dry_run {
+            differing = pairs.iter().filter(|pair| pair.is_signable()).map(|pair| pair.entry).collect();
+        } else {
             let mut lost: Vec<Pair> = pairs.iter().filter(|pair| pair.is_signable()).copied().collect();
             lost.retain(|pair| !old_versions.contains_key(&pair.entry));
             self.add_blobs(comparison.base, &lost, &mut old_versions);
@@ -97,7 +102,7 @@ impl Exchange<'_> {
         add_recipes(self.source, &pairs, &asked, &mut old_versions, &self.host.context.cancel)?;
         let gaps = gaps::gaps(&old_versions);
         let outline = comparison.base.is_outlined.then(|| Outline { commit: comparison.base.commit.clone() });
-        Ok(SentTree { promised: Vec::new(), old_versions, to_sign, gaps, outline })
+        Ok(SentTree { promised: Vec::new(), old_versions, differing, to_sign, gaps, outline })
     }
 
     /// Adds the small files whose old content git has.

@@ -87,8 +87,15 @@ pub enum StartHint {
     GiveShell,
     /// Make a directory for the agent in which programs may run.
     ChooseAgentPath,
-    /// Build Cutover for the server's system.
-    BuildForServer,
+    /// Free space for the agent.
+    FreeSpace,
+    /// Deploy to a server on which the agent runs.
+    ChooseServer,
+    /// Put the agent for the server's architecture beside this program.
+    InstallAgent {
+        /// The name of the agent's file.
+        file: String,
+    },
     /// Make the deploy path, and give it to the user.
     MakeDeployPath {
         /// The deploy path, absolute.

@@ -7,7 +7,6 @@
 use crate::error::{Error, SiteError, StartError, Writers};
 use crate::path::{Shown, shown_lines};
 use crate::wire::login::Exit;
-use crate::wire::program::SYSTEM;
 
 const MARK: &[u8] = b"cutover-bootstrap:";
 const END_MARK: &[u8] = b":end";
@@ -33,12 +32,12 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// Refuses a server on which this program cannot run. A server whose system is unknown is accepted.
-pub(super) fn check_system(found: &[u8]) -> Result<(), Error> {
-    if found.is_empty() || found == SYSTEM.as_bytes() {
-        return Ok(());
+/// Returns the output before the last answer.
+pub(super) fn before_answer(mut printed: Vec<u8>) -> Vec<u8> {
+    if let Some(start) = printed.windows(MARK.len()).rposition(|window| window == MARK) {
+        printed.truncate(start);
     }
-    Err(Error::Start(StartError::ForeignArchitecture { found: Shown(found).to_string(), needed: SYSTEM }))
+    printed
 }
 
 /// Makes the error for a directory that others could change, of the script's report: whether owner or mode is wrong,
@@ -92,13 +91,5 @@ mod tests {
         check(b"hi\ncutover-bootstrap:start::end\n", Some((b"start", b"")));
         check(b"hi cutover-bootstrap:foreign:a:end:b:end\nbye\n", Some((b"foreign", b"a:end:b")));
         check(b"cutover-bootstrap:missing:Linux", None);
-    }
-
-    #[test]
-    fn only_this_system_is_served() {
-        assert!(check_system(SYSTEM.as_bytes()).is_ok());
-        assert!(check_system(b"").is_ok());
-        let error = check_system(b"Linux armv7l").unwrap_err();
-        assert!(error.to_string().starts_with("The server runs Linux armv7l, and this agent runs on Linux "));
     }
 }

@@ -33,13 +33,32 @@ impl Places {
     }
 }
 
-/// A path that begins with a dash would look like an option.
+/// A path that begins with a dash would look like an option. The script compares paths as texts, so nothing is in it that
+/// means nothing, such as a slash at the end.
 fn from_login_directory(path: &Path) -> PathBuf {
-    if path.is_absolute() { path.to_owned() } else { Path::new(".").join(path) }
+    Path::new(if path.is_absolute() { "" } else { "." }).join(path).components().collect()
 }
 
 /// Returns a path as the user wrote it.
 pub(super) fn shown(path: &Path) -> String {
     let bytes = path.as_os_str().as_bytes();
     Shown(bytes.strip_prefix(b"./").unwrap_or(bytes)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_means_nothing_in_a_path_is_left_out() {
+        let check = |path: &str, expected: &str| {
+            assert_eq!(from_login_directory(Path::new(path)).as_os_str(), expected, "{path}");
+        };
+        check("/srv/shop", "/srv/shop");
+        check("/srv/shop/", "/srv/shop");
+        check("//srv/./shop//", "/srv/shop");
+        check("/srv/../shop/", "/srv/../shop");
+        check("-shop/", "./-shop");
+        check("./shop", "./shop");
+    }
 }

@@ -12,7 +12,6 @@ use std::path::Path;
 use crate::wire::bootstrap::alphabet::needs_no_quotes;
 use crate::wire::bootstrap::places::Places;
 use crate::wire::bootstrap::run_as::{GO_HOME, RunAs};
-use crate::wire::program::Program;
 
 /// The parts, each behind a line `#: name`.
 const PARTS: &str = include_str!("script.sh");
@@ -27,6 +26,8 @@ pub(super) enum Mode {
     Start,
     /// The same for commands that must leave nothing behind: the owner of the deploy path does not matter then.
     Look,
+    /// The same for an examination: it does not matter either that others could change the place.
+    Visit,
     /// Run the agent at its place as a lane of the running agent.
     Lane,
     /// Read the agent from stdin and put it at its place.
@@ -43,6 +44,7 @@ impl Mode {
         match self {
             Mode::Start => "start",
             Mode::Look => "look",
+            Mode::Visit => "visit",
             Mode::Lane => "lane",
             Mode::Place => "place",
             Mode::Lend => "lend",
@@ -53,7 +55,7 @@ impl Mode {
     /// Returns the names of the parts that the script needs.
     fn parts(self) -> &'static [&'static str] {
         match self {
-            Mode::Start | Mode::Look | Mode::Lane => &["begin", "ours", "judge", "start"],
+            Mode::Start | Mode::Look | Mode::Visit | Mode::Lane => &["begin", "ours", "judge", "start"],
             Mode::Place => &["begin", "judge", "put", "clean", "place"],
             Mode::Lend => &["begin", "put", "clean", "lend"],
             Mode::Vanish => &["begin", "ours", "clean", "vanish"],
@@ -107,8 +109,10 @@ impl Unpack {
 pub(super) struct Script<'a> {
     /// The task.
     pub(super) mode: Mode,
-    /// The agent.
-    pub(super) program: &'a Program,
+    /// The file name of the agent.
+    pub(super) agent: &'a str,
+    /// The length of the agent in bytes, if the script reads it.
+    pub(super) agent_bytes: u64,
     /// The deploy path.
     pub(super) deploy_path: &'a Path,
     /// The agent's directory.
@@ -128,8 +132,8 @@ impl Script<'_> {
             if self.run_as.is_some() { GO_HOME } else { "" },
             self.mode.script(),
             self.mode.word(),
-            self.program.name(),
-            self.program.bytes,
+            self.agent,
+            self.agent_bytes,
             encode(self.deploy_path.as_os_str().as_bytes()),
             encode(self.directory.as_os_str().as_bytes()),
             self.unpack.command(),
@@ -153,7 +157,7 @@ const DIRECT_COMMAND_ELSEWHERE: &str = direct_command!("! -perm -20 ! -perm -2")
 
 /// Returns the short command that starts an agent at its place, or a lane of it. Returns nothing if the path needs
 /// quotes.
-pub(super) fn direct_command(mode: Mode, program: &Program, places: &Places) -> Option<String> {
+pub(super) fn direct_command(mode: Mode, agent: &str, places: &Places) -> Option<String> {
     let directory = places.agent_directory.to_str().filter(|directory| directory.bytes().all(needs_no_quotes))?;
     let start = if directory.ends_with("/.cutover/bin") { DIRECT_COMMAND } else { DIRECT_COMMAND_ELSEWHERE };
     let option = match (mode, places.deploy_path.is_relative()) {
@@ -165,7 +169,7 @@ pub(super) fn direct_command(mode: Mode, program: &Program, places: &Places) -> 
         Some(run_as) => (run_as.command(), GO_HOME),
         None => (String::new(), ""),
     };
-    Some(format!("{sudo}sh -c '{home}cd {directory}{start}{option}' {}", program.name()))
+    Some(format!("{sudo}sh -c '{home}cd {directory}{start}{option}' {agent}"))
 }
 
 /// Encodes all but letters, digits and the usual bytes of paths as `\0` and three octal digits, which `printf %b`
@@ -186,7 +190,7 @@ fn encode(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    const MODES: [Mode; 6] = [Mode::Start, Mode::Look, Mode::Lane, Mode::Place, Mode::Lend, Mode::Vanish];
+    const MODES: [Mode; 7] = [Mode::Start, Mode::Look, Mode::Visit, Mode::Lane, Mode::Place, Mode::Lend, Mode::Vanish];
 
     #[test]
     fn a_script_has_nothing_that_a_login_shell_reads_its_own_way() {

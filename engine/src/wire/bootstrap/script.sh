@@ -5,6 +5,7 @@
 # A comment is a line of its own.
 #
 #   start, look, lane   begin ours judge start
+#   visit               the same
 #   place               begin judge put clean place
 #   lend                begin put clean lend
 #   vanish              begin ours clean vanish
@@ -17,6 +18,7 @@
 #   z  command that unpacks the agent  h  set where the agent's directory is one of our own making
 #   p  file that is not whole yet      t  temporary directory
 #   u  directory that others could change, as `tell` prints it
+#   y  system and architecture
 #
 # `-O` is not in POSIX; dash, bash and busybox know it. Where a shell does not, nothing is ours.
 # shellcheck disable=SC3067
@@ -138,11 +140,11 @@ trap clean 0
 trap "exit 1" 1 2 15
 
 #: start
-w=missing
+w=missing; y=$(uname -s -m 2>&-)
 if cd "$a" 2>&-; then
   if ours; then
     chmod 700 $h "$n"
-    say start
+    say start "$y"
     case $m in
       (lane) exec "./$n" agent --lane;;
       (*) exec "./$n" agent --from "$o";;
@@ -152,8 +154,9 @@ if cd "$a" 2>&-; then
   cd "$o"
 fi
 # A deploy path that holds files of others is not ours, unless it has been: then `.cutover` is there.
-u=$(judge "$a"); f=; g=
-[ "$u" ] || [ $m = look ] || [ -d "$d/.cutover" ] || f=$(ls -A "$d" 2>&- | while IFS= read -r f; do
+u=; f=; g=
+[ $m = visit ] || u=$(judge "$a")
+[ "$u" ] || [ $m = look ] || [ $m = visit ] || [ -d "$d/.cutover" ] || f=$(ls -A "$d" 2>&- | while IFS= read -r f; do
   case $f in
     (shared|cache|lost+found) ;;
     (*) printf %s "$f"; break;;
@@ -167,7 +170,7 @@ else
   # The agent is sent packed where the server has a `gzip` that unpacks, which nearly all have: that is less than half of it.
   # Some name one that they cannot run, so it is tried on an empty stream.
   printf "\037\213\010\0\0\0\0\0\0\3\3\0\0\0\0\0\0\0\0\0" | gzip -dc 2>&- && g=gzip
-  say $w "$(uname -s -m 2>&-):$g"
+  say $w "$y:$g"
 fi
 
 #: place

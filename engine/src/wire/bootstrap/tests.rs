@@ -6,8 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::process::{Command, Stdio};
 
 use super::*;
-use crate::hash::Hash;
-use crate::wire::program::SYSTEM;
+use crate::event::Silent;
 
 /// Shells that servers have as `sh`. Dash is Debian's.
 const SHELLS: [&[&str]; 3] = [&["sh"], &["bash"], &["busybox", "sh"]];
@@ -21,7 +20,7 @@ const PROGRAM: &[u8] = b"#!/bin/sh\necho ran \"$@\"\n";
 struct Server {
     directory: tempfile::TempDir,
     places: Places,
-    program: Program,
+    agents: Agents,
     shell: &'static [&'static str],
     path: String,
 }
@@ -34,8 +33,10 @@ impl Server {
         fs::create_dir_all(&places.deploy_path).unwrap();
         fs::set_permissions(directory.path().join("above"), Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(&places.deploy_path, Permissions::from_mode(0o755)).unwrap();
-        let program = Program { path: PathBuf::new(), hash: Hash::of(PROGRAM), bytes: PROGRAM.len() as u64 };
-        Server { directory, places, program, shell, path: "/usr/bin:/bin".into() }
+        fs::create_dir(directory.path().join("client")).unwrap();
+        fs::write(directory.path().join("client/cutover"), PROGRAM).unwrap();
+        let agents = Agents::find(&directory.path().join("client/cutover"), &Silent).unwrap();
+        Server { directory, places, agents, shell, path: "/usr/bin:/bin".into() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -43,7 +44,7 @@ impl Server {
     }
 
     fn agent(&self) -> PathBuf {
-        self.places.agent_directory.join(self.program.name())
+        self.places.agent_directory.join(self.agents.name())
     }
 
     /// Puts an agent at its place.
@@ -77,7 +78,7 @@ impl Server {
     }
 
     fn direct_command(&self) -> String {
-        self.run(&direct_command(Mode::Start, &self.program, &self.places).unwrap(), b"")
+        self.run(&direct_command(Mode::Start, &self.agents.name(), &self.places).unwrap(), b"")
     }
 
     fn script(&self, mode: Mode, input: &[u8]) -> String {
@@ -92,8 +93,9 @@ impl Server {
     }
 
     fn command(&self, mode: Mode, directory: &Path) -> String {
-        let (program, deploy_path) = (&self.program, &self.places.deploy_path);
-        Script { mode, program, deploy_path, directory, unpack: Unpack::Cat, run_as: None }.command()
+        let (agent, agent_bytes) = (&self.agents.name(), PROGRAM.len() as u64);
+        let deploy_path = &self.places.deploy_path;
+        Script { mode, agent, agent_bytes, deploy_path, directory, unpack: Unpack::Cat, run_as: None }.command()
     }
 
     /// Returns the answer to a start: its word, and for a directory that is not safe which, from the temporary one.
@@ -175,7 +177,7 @@ fn only_an_agent_that_nobody_else_can_have_put_there_is_started() {
         for path in ["planted", "planted/bin"] {
             give(&server.path(path));
         }
-        give(&server.path("planted/bin").join(server.program.name()));
+        give(&server.path("planted/bin").join(server.agents.name()));
         symlink(server.path("planted"), &private).unwrap();
     };
     check(&planted, false, "`planted/bin` belongs to `54321`");
@@ -347,11 +349,13 @@ fn a_lent_agent_leaves_nothing_behind_whether_it_can_be_copied_or_not() {
 fn gzip_counts_only_where_it_unpacks() {
     for shell in SHELLS {
         let mut server = Server::new(shell);
+        let system = Command::new("uname").arg("-sm").output().unwrap().stdout;
+        let system = String::from_utf8(system).unwrap().trim_end().to_owned();
         let rest = |server: &Server| {
             let printed = server.script(Mode::Start, b"");
             String::from_utf8(Answer::find(printed.as_bytes()).unwrap().rest.to_vec()).unwrap()
         };
-        assert_eq!(rest(&server), format!("{SYSTEM}:gzip"), "{shell:?}");
+        assert_eq!(rest(&server), format!("{system}:gzip"), "{shell:?}");
         let bin = server.path("bin");
         fs::create_dir(&bin).unwrap();
         server.path = format!("{}:{}", bin.display(), server.path);
@@ -359,7 +363,7 @@ fn gzip_counts_only_where_it_unpacks() {
             fs::write(bin.join("gzip"), wrong).unwrap();
             mode(&bin.join("gzip"), 0o755);
             if shell[0] != "busybox" {
-                assert_eq!(rest(&server), format!("{SYSTEM}:"), "{shell:?}");
+                assert_eq!(rest(&server), format!("{system}:"), "{shell:?}");
             }
         }
     }

@@ -10,9 +10,10 @@ use crate::news::News;
 use crate::release::ReleaseId;
 use crate::report::RunSummary;
 use crate::report::{
-    AcquireReport, ChangesReport, CleanupReport, DeployState, Differences, HookRunReport, LockReport, MakingReport,
-    PinReport, ReleaseReport, ReleasesReport, RunsReport, SetupReport, SharedEntryReport, SharedListReport,
-    SharedWriteReport, StatusReport, SwitchReport, UnlockReport,
+    AcquireReport, AdoptReport, ChangesReport, CleanupReport, DeployState, Differences, DiskDiffReport, DiskDifference,
+    DiskUseReport, DoctorReport, HookRunReport, LockReport, MakingReport, PinReport, PreviewReport, ReleaseReport,
+    ReleasesReport, RunsReport, SetupReport, SharedEntryReport, SharedListReport, SharedWriteReport, StatusReport,
+    SurveyReport, SwitchReport, UndoReport, UnlockReport,
 };
 use crate::wire::bounds::{self, MessageBounds, at_most};
 use crate::wire::lane::Ticket;
@@ -181,6 +182,8 @@ pub(crate) struct DeployDone {
     pub(crate) making: MakingReport,
     /// Removed releases.
     pub(crate) removed: Vec<ReleaseId>,
+    /// The forecast, for a dry run that would make a release.
+    pub(crate) preview: Option<PreviewReport>,
     /// The hooks of the server that would run, for a dry run.
     pub(crate) hooks: Vec<String>,
     /// The edits of the live release, if its manifest is the one that was asked for.
@@ -203,6 +206,7 @@ impl DeployDone {
             changes: ChangesReport::default(),
             making: MakingReport::default(),
             removed: Vec::new(),
+            preview: None,
             hooks: Vec::new(),
             edited: None,
             warnings: Vec::new(),
@@ -223,6 +227,8 @@ pub(crate) enum Reply {
     Releases(ReleasesReport),
     /// To `Status`.
     Status(Box<StatusReport>),
+    /// To `Doctor`.
+    Doctor(Box<DoctorReport>),
     /// To `Switch` and `Rollback`.
     Switch(SwitchReport),
     /// To `Pin`.
@@ -237,6 +243,8 @@ pub(crate) enum Reply {
     RanHook(HookRunReport),
     /// To `Exec`.
     Exec(CommandEnd),
+    /// To `DiskUse`.
+    DiskUse(Box<DiskUseReport>),
     /// To `LockStatus`.
     LockStatus(LockReport),
     /// To `AcquireLock`.
@@ -245,6 +253,14 @@ pub(crate) enum Reply {
     Unlock(UnlockReport),
     /// To `Manifests`, after the last of them.
     Manifests,
+    /// To `Survey`.
+    Survey(Box<SurveyReport>),
+    /// To `Adopt`.
+    Adopt(Box<AdoptReport>),
+    /// To `UndoAdoption`.
+    UndoAdoption(UndoReport),
+    /// To `DiskDiff`.
+    DiskDiff(DiskDiffReport),
     /// To `SharedList`.
     SharedList(SharedListReport),
     /// To `SharedRead`, after the content.
@@ -280,6 +296,18 @@ impl Reply {
                 bounds::fitting(&mut report.foreign);
                 bounds::fitting(&mut report.warnings);
             }
+            Reply::Doctor(report) => {
+                bounds::fitting(&mut report.warnings);
+                // The findings that weigh most stay.
+                report.findings.sort_by_key(|finding| finding.id().severity);
+                let mut room = 4 * bounds::REPORTED_BYTES_MAX;
+                report.findings.retain(|finding| {
+                    let bytes = super::to_bytes(finding).len();
+                    let fits = bytes <= room;
+                    room = room.saturating_sub(bytes);
+                    fits
+                });
+            }
             Reply::Switch(report) => bounds::fitting(&mut report.warnings),
             Reply::Cleanup(report) => {
                 bounds::fitting(&mut report.warnings);
@@ -288,17 +316,22 @@ impl Reply {
                         bounds::cut_off(std::mem::take(&mut kept.reason), bounds::REPORTED_TEXT_BYTES_MAX >> 6);
                 });
             }
+            Reply::Survey(report) => bounds::fitting(&mut report.warnings),
+            Reply::Adopt(report) => bounds::fitting(&mut report.warnings),
+            Reply::UndoAdoption(report) => bounds::fitting(&mut report.warnings),
             Reply::Runs(report) => report.runs.truncate(bounds::RUNS_REPORTED_MAX),
+            Reply::DiskUse(report) => {
+                bounds::fitting(&mut report.warnings);
+                report.releases.truncate(bounds::RELEASES_BYTES_MAX / bounds::RELEASE_BYTES_MAX);
+            }
+            Reply::DiskDiff(report) => {
+                let bytes = |found: &DiskDifference| found.path.len() + size_of::<DiskDifference>();
+                report.paths_left_out += cut_list(&mut report.paths, bounds::RELEASES_BYTES_MAX, bytes);
+            }
             Reply::Pin(report) => bounds::fitting(&mut report.warnings),
             Reply::SharedList(report) => {
-                let mut room = bounds::REPORTED_BYTES_MAX;
-                let mut fits = |entry: &SharedEntryReport| {
-                    room = room.saturating_sub(entry.path.len());
-                    room > 0
-                };
-                let kept = report.paths.iter().take_while(|entry| fits(entry)).count();
-                report.paths_left_out += (report.paths.len() - kept) as u64;
-                report.paths.truncate(kept);
+                let bytes = |entry: &SharedEntryReport| entry.path.len();
+                report.paths_left_out += cut_list(&mut report.paths, bounds::REPORTED_BYTES_MAX, bytes);
             }
             Reply::LockStatus(_)
             | Reply::AcquireLock(_)
@@ -312,4 +345,16 @@ impl Reply {
         }
         self
     }
+}
+
+/// Drops what does not fit from the end of a list, and returns the number of it.
+fn cut_list<T>(list: &mut Vec<T>, mut room: usize, bytes: impl Fn(&T) -> usize) -> u64 {
+    let mut fits = |element: &T| {
+        room = room.saturating_sub(bytes(element));
+        room > 0
+    };
+    let kept = list.iter().take_while(|element| fits(element)).count();
+    let dropped = (list.len() - kept) as u64;
+    list.truncate(kept);
+    dropped
 }

@@ -112,6 +112,8 @@ pub(crate) enum Request {
     },
     /// Report the state of the deploy path, and compare the releases with their manifests.
     Status(Option<CheckDepth>),
+    /// Examine the deploy path and the server.
+    Doctor(DoctorOrder),
     /// Point `current` at a release.
     Switch {
         /// The release.
@@ -137,6 +139,8 @@ pub(crate) enum Request {
     Cleanup {
         /// Whether to change nothing.
         dry_run: bool,
+        /// Whether to remove the adopted directory too.
+        original: bool,
     },
     /// Report the runs that have a journal.
     Runs,
@@ -151,6 +155,8 @@ pub(crate) enum Request {
     RunHook(String),
     /// Run a command in the live release.
     Exec(Command),
+    /// Report the space that the parts of the deploy path take.
+    DiskUse,
     /// Report who has the lock.
     LockStatus,
     /// Take a manual lock.
@@ -163,6 +169,34 @@ pub(crate) enum Request {
         wanted: Vec<Option<ReleaseId>>,
         /// The roots of the manifests that the client has.
         known: Vec<Hash>,
+    },
+    /// Look at a site to adopt. The manifest of the source follows, without a base, in parts of this many bytes together.
+    Survey {
+        /// The request of the adoption.
+        begin: AdoptBegin,
+        /// Bytes that follow.
+        length: u64,
+    },
+    /// Adopt a site. The manifest of its source follows in parts.
+    Adopt {
+        /// What to adopt.
+        begin: AdoptBegin,
+        /// Bytes that follow.
+        length: u64,
+    },
+    /// Undo the adoption of a site.
+    UndoAdoption {
+        /// Its path, absolute or from the directory in which a login begins.
+        site: Vec<u8>,
+        /// Whether nothing is to change, and the reply says what would.
+        dry_run: bool,
+    },
+    /// Compare a release with its manifest.
+    DiskDiff {
+        /// The release. None: the live one.
+        release: Option<ReleaseId>,
+        /// The depth.
+        depth: CheckDepth,
     },
     /// List `shared/`.
     SharedList,
@@ -177,6 +211,41 @@ pub(crate) enum Request {
         /// Bytes of the new content.
         length: u64,
     },
+}
+
+/// The order of an examination.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct DoctorOrder {
+    /// Whether to read all objects, and not only a sample.
+    pub(crate) full: bool,
+    /// The user whose rights are examined, instead of the users of the web server.
+    pub(crate) web_user: Option<String>,
+    /// The directory of the agent. None: the agent is a part of the client.
+    pub(crate) agent_path: Option<AgentPath>,
+    /// The client's time, in Unix seconds.
+    pub(crate) second: u64,
+    /// The space that the next deploy needs at most, if it is known.
+    pub(crate) need: Option<Need>,
+}
+
+/// The directory of the agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum AgentPath {
+    /// The usual one, in the deploy path.
+    InDeployPath,
+    /// Another one.
+    Elsewhere(Vec<u8>),
+}
+
+/// The space that the content of a source needs, if the server has none of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Need {
+    /// The sum of the sizes of its different files, in bytes.
+    pub(crate) bytes: u64,
+    /// The number of its different files.
+    pub(crate) objects: u64,
+    /// The number of its directories, symlinks and empty files.
+    pub(crate) others: u64,
 }
 
 /// The depth of the comparison of releases with their manifests.
@@ -196,6 +265,7 @@ impl Request {
             Request::Deploy(_) => "deploy",
             Request::Releases { .. } => "releases",
             Request::Status(_) => "status",
+            Request::Doctor(_) => "doctor",
             Request::Switch { .. } => "switch",
             Request::Rollback { .. } => "rollback",
             Request::Pin { pin: Some(_), .. } => "pin",
@@ -204,15 +274,31 @@ impl Request {
             Request::Runs | Request::Journal { .. } => "log",
             Request::RunHook(_) => "hooks run",
             Request::Exec(_) => "exec",
+            Request::DiskUse => "du",
             Request::LockStatus => "lock status",
             Request::AcquireLock(_) => "lock acquire",
             Request::Unlock => "unlock",
-            Request::Manifests { .. } => "diff",
+            Request::Manifests { .. } | Request::DiskDiff { .. } => "diff",
+            Request::Survey { .. } | Request::Adopt { .. } => "adopt",
+            Request::UndoAdoption { .. } => "undo of adopt",
             Request::SharedList => "shared list",
             Request::SharedRead(_) => "shared pull",
             Request::SharedWrite { .. } => "shared push",
         }
     }
+}
+
+/// The site to adopt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AdoptBegin {
+    /// Its path, absolute or from the directory in which a login begins.
+    pub(crate) site: Vec<u8>,
+    /// The paths that become shared, beside those of the configuration.
+    pub(crate) share: Vec<RelativePath>,
+    /// The paths that stay in the release, whatever their names say.
+    pub(crate) keep: Vec<RelativePath>,
+    /// Whether to link files and not to copy them.
+    pub(crate) link: bool,
 }
 
 /// The release to make.
@@ -238,6 +324,8 @@ pub(crate) struct DeployBegin {
     pub(crate) force: bool,
     /// Whether to change nothing.
     pub(crate) dry_run: bool,
+    /// Whether to leave the free space unchecked.
+    pub(crate) no_space_check: bool,
 }
 
 impl DeployBegin {

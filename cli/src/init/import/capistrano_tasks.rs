@@ -1,0 +1,174 @@
+//! Tasks of Capistrano that only run plain commands, and the moments for which they are meant.
+//!
+//! ```ruby
+//! namespace :deploy do
+//!   task :restart do
+//!     on roles(:app) do
+//!       execute :sudo, :systemctl, :restart, 'shop'
+//!     end
+//!   end
+//!   after :published, :restart
+//! end
+//! ```
+
+use std::collections::BTreeMap;
+
+use super::literal::Literal;
+use super::ruby::{self, Statement, Word};
+use super::untranslated::Leftovers;
+use crate::init::draft::{Found, Untranslated};
+
+/// The paths that tasks name.
+const PATHS: [(&str, &str); 5] = [
+    ("release_path", "$CUTOVER_RELEASE_PATH"),
+    ("shared_path", "$CUTOVER_SHARED_PATH"),
+    ("current_path", "$CUTOVER_CURRENT_PATH"),
+    ("deploy_to", "$CUTOVER_DEPLOY_PATH"),
+    ("deploy_path", "$CUTOVER_DEPLOY_PATH"),
+];
+
+/// The tasks and moments of a file.
+#[derive(Debug, Default)]
+pub(crate) struct Tasks {
+    /// The commands of each task; none if it does something else too.
+    tasks: BTreeMap<String, Option<Vec<String>>>,
+    /// The moments.
+    pub(crate) events: Vec<Event>,
+}
+
+/// A task that runs before or after one of Capistrano.
+#[derive(Debug)]
+pub(crate) struct Event {
+    /// Whether it runs before it.
+    pub(crate) is_before: bool,
+    /// The task of Capistrano.
+    pub(crate) task: String,
+    /// The task that runs.
+    pub(crate) runs: String,
+    /// The place.
+    pub(crate) found: Found,
+}
+
+impl Tasks {
+    /// Returns the commands of a task, if it only runs plain commands.
+    pub(crate) fn commands(&self, task: &str) -> Option<Vec<String>> {
+        self.tasks.get(task).cloned().flatten().filter(|commands| !commands.is_empty())
+    }
+
+    /// Reads a statement about tasks. Returns false if it is none.
+    pub(crate) fn read(
+        &mut self,
+        statement: &Statement,
+        namespace: &str,
+        place: &dyn Fn(usize) -> Found,
+        left: &mut Leftovers,
+    ) -> bool {
+        let found = place(statement.at());
+        match (statement.name(), &statement.body) {
+            ("desc", None) => true,
+            ("namespace", Some(body)) => {
+                let Some(name) = name_of(statement) else { return false };
+                let inner = format!("{namespace}{name}:");
+                for statement in body {
+                    if !self.read(statement, &inner, place, left) {
+                        let reason = "It was not read: it is no task of plain commands".to_owned();
+                        left.push(Untranslated { found: place(statement.at()), reason });
+                    }
+                }
+                true
+            }
+            ("task", Some(body)) => {
+                let Some(name) = name_of(statement) else { return false };
+                let commands = commands(body, &mut Vec::new());
+                if commands.is_none() {
+                    let reason = "The task does more than run plain commands".to_owned();
+                    left.push(Untranslated { found, reason });
+                }
+                self.tasks.insert(format!("{namespace}{name}"), commands);
+                true
+            }
+            ("before" | "after", body) => self.read_event(statement, body.as_deref(), namespace, &found),
+            _ => false,
+        }
+    }
+
+    /// `after 'deploy:published', 'deploy:restart'`, and the same with a block of commands.
+    fn read_event(
+        &mut self,
+        statement: &Statement,
+        body: Option<&[Statement]>,
+        namespace: &str,
+        found: &Found,
+    ) -> bool {
+        let names: Option<Vec<String>> =
+            statement.arguments().iter().map(|words| ruby::value(words)?.as_plain()).collect();
+        let Some((task, others)) = names.as_deref().and_then(|names| names.split_first()) else { return false };
+        let own = |name: &str| if name.contains(':') { name.to_owned() } else { format!("{namespace}{name}") };
+        let is_before = statement.name() == "before";
+        let event = |runs: String| Event { is_before, task: own(task), runs, found: found.clone() };
+        match body {
+            Some(body) => {
+                let runs = others.first().map_or_else(|| format!("{} {task}", statement.name()), |name| own(name));
+                self.tasks.insert(runs.clone(), commands(body, &mut Vec::new()));
+                self.events.push(event(runs));
+            }
+            None => self.events.extend(others.iter().map(|name| event(own(name)))),
+        }
+        true
+    }
+}
+
+fn name_of(statement: &Statement) -> Option<String> {
+    let words = *statement.arguments().first()?;
+    // `task restart: :environment do` runs another task before.
+    ruby::value(words)?.as_plain()
+}
+
+/// Collects the commands of a task. None if it does something else too.
+fn commands(body: &[Statement], found: &mut Vec<String>) -> Option<Vec<String>> {
+    for statement in body {
+        match (statement.name(), &statement.body) {
+            ("execute", None) => found.push(command(statement)?),
+            ("on" | "within", Some(inner)) if is_in_release(statement) => drop(commands(inner, found)?),
+            ("info" | "puts", None) => {}
+            _ => return None,
+        }
+    }
+    Some(found.clone())
+}
+
+/// Returns whether a block runs in the release: hooks do.
+fn is_in_release(statement: &Statement) -> bool {
+    let place = statement.head.get(1).and_then(Word::name).unwrap_or_default();
+    statement.name() == "on" || ["release_path", "current_path"].contains(&place) && statement.head.len() == 2
+}
+
+/// Returns the command of `execute`: its words, if each stands there as it is.
+fn command(statement: &Statement) -> Option<String> {
+    let words: Vec<String> = statement.arguments().into_iter().map(word).collect::<Option<_>>()?;
+    (!words.is_empty()).then(|| words.join(" "))
+}
+
+fn word(words: &[Word]) -> Option<String> {
+    if let Some(value) = ruby::value(words) {
+        return match &value {
+            Literal::Number(number) => Some(number.to_string()),
+            value => value.text(&|code| path_of(code).map(str::to_owned)),
+        };
+    }
+    match words {
+        [name] => path_of(name.name()?).map(str::to_owned),
+        // `release_path.join('tmp/restart.txt')`
+        [name, dot, join, open, inner, close]
+            if dot.is(".") && join.name() == Some("join") && open.is("(") && close.is(")") =>
+        {
+            let below = ruby::value(std::slice::from_ref(inner))?.as_plain()?;
+            Some(format!("{}/{below}", path_of(name.name()?)?))
+        }
+        _ => None,
+    }
+}
+
+fn path_of(name: &str) -> Option<&'static str> {
+    PATHS.iter().find(|(known, _)| *known == name).map(|(_, path)| *path)
+}

@@ -1,0 +1,94 @@
+//! Reads `deploy.yaml`.
+
+use super::file::SourceFile;
+use super::literal::Literal;
+use super::recipe::{Event, Recipe, Target, Task, command};
+use super::untranslated::Leftovers;
+use super::yaml::{self, Node};
+use crate::failure::Failure;
+
+/// Reads a file.
+pub(crate) fn read(file: &SourceFile, recipe: &mut Recipe, left: &mut Leftovers) -> Result<(), Failure> {
+    for (name, line, node) in yaml::read(file)?.pairs() {
+        match name.as_str() {
+            "import" => {
+                for item in node.items() {
+                    let path = item.text().unwrap_or_default();
+                    let name = path.strip_prefix("recipe/").and_then(|name| name.strip_suffix(".php"));
+                    recipe.recipes.push((name.unwrap_or(&path).to_owned(), file.found(item.line)));
+                }
+            }
+            "config" => read_settings(file, node, &mut recipe.settings),
+            "hosts" => {
+                for (alias, line, node) in node.pairs() {
+                    let is_local = node.get("local").is_some_and(|local| local.literal() == Literal::Boolean(true));
+                    let found = file.found(*line);
+                    let mut host = Target { alias: alias.clone(), is_local, settings: Default::default(), found };
+                    read_settings(file, node, &mut host.settings);
+                    host.settings.remove("local");
+                    recipe.hosts.push(host);
+                }
+            }
+            "tasks" => node.pairs().iter().for_each(|(name, line, node)| {
+                if !read_task(file, name, node, recipe) {
+                    left.add(file, *line, "The task does more than run plain commands");
+                }
+            }),
+            "before" | "after" => {
+                for (task, line, node) in node.pairs() {
+                    let runs = node.items().into_iter().filter_map(Node::text);
+                    recipe.events.extend(runs.map(|runs| Event {
+                        is_before: name == "before",
+                        task: task.clone(),
+                        runs,
+                        found: file.found(*line),
+                    }));
+                }
+            }
+            _ => left.add(file, *line, "It was not read"),
+        }
+    }
+    Ok(())
+}
+
+fn read_settings(
+    file: &SourceFile,
+    node: &Node,
+    settings: &mut std::collections::BTreeMap<String, super::recipe::Changes>,
+) {
+    for (name, line, node) in node.pairs() {
+        settings.entry(name.clone()).or_default().set(node.literal(), file.found(*line));
+    }
+}
+
+/// Reads a task: its steps, or the tasks that it runs. Returns false if it does something else too.
+fn read_task(file: &SourceFile, name: &str, node: &Node, recipe: &mut Recipe) -> bool {
+    let steps = node.items();
+    let names: Option<Vec<String>> = steps.iter().map(|step| step.text()).collect();
+    if let Some(tasks) = names.filter(|names| !names.is_empty()) {
+        recipe.groups.insert(name.to_owned(), (tasks, file.found(node.line)));
+        return true;
+    }
+    let (mut commands, mut local, mut runs) = (Vec::new(), 0, 0);
+    let mut is_plain = true;
+    for step in steps {
+        match step.pairs() {
+            [(kind, _, text)] if kind == "run" || kind == "run_locally" => {
+                (runs, local) = (runs + 1, local + usize::from(kind == "run_locally"));
+                let translated = text.text().and_then(|text| command(&text));
+                is_plain &= translated.is_some();
+                commands.extend(translated);
+            }
+            [(kind, _, path)] if kind == "cd" => {
+                let translated = path.text().and_then(|path| command(&path));
+                is_plain &= translated.is_some();
+                commands.extend(translated.map(|path| format!("cd {path}")));
+            }
+            [(kind, ..)] if kind == "desc" => {}
+            _ => is_plain = false,
+        }
+    }
+    is_plain &= local == 0 || local == runs;
+    recipe.tasks.insert(name.to_owned(), is_plain.then_some(Task { commands, is_local: local > 0 }));
+    is_plain
+}

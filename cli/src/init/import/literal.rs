@@ -1,0 +1,78 @@
+//! Values that stand in a script as they are.
+
+/// A value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Literal {
+    /// A text, perhaps with code in it.
+    Text(Vec<Part>),
+    /// A whole number.
+    Number(i64),
+    /// A truth value.
+    Boolean(bool),
+    /// A list.
+    List(Vec<Literal>),
+    /// A table, in its order.
+    Map(Vec<(String, Literal)>),
+    /// Nothing: `nil`, `null`.
+    Nothing,
+}
+
+/// A part of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Characters.
+    Plain(String),
+    /// Code whose value stands there.
+    Code(String),
+}
+
+impl Literal {
+    /// Makes a text without code.
+    pub(crate) fn plain(text: impl Into<String>) -> Literal {
+        Literal::Text(vec![Part::Plain(text.into())])
+    }
+
+    /// Returns a text without code.
+    pub(crate) fn as_plain(&self) -> Option<String> {
+        let Literal::Text(parts) = self else { return None };
+        let plain = |part: &Part| match part {
+            Part::Plain(text) => Some(text.clone()),
+            Part::Code(_) => None,
+        };
+        parts.iter().map(plain).collect()
+    }
+
+    /// Returns the text with its code replaced, if all of it can be.
+    pub(crate) fn text(&self, replace: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+        let Literal::Text(parts) = self else { return None };
+        let text = |part: &Part| match part {
+            Part::Plain(text) => Some(text.clone()),
+            Part::Code(code) => replace(code.trim()),
+        };
+        parts.iter().map(text).collect()
+    }
+
+    /// Returns a whole number, also one that stands in a text.
+    pub(crate) fn as_number(&self) -> Option<i64> {
+        match self {
+            Literal::Number(number) => Some(*number),
+            other => other.as_plain()?.trim().parse().ok(),
+        }
+    }
+
+    /// Returns the items of a list; another value is a list of itself.
+    pub(crate) fn items(&self) -> Vec<&Literal> {
+        match self {
+            Literal::List(items) => items.iter().collect(),
+            other => vec![other],
+        }
+    }
+
+    /// Returns the value of a key.
+    pub(crate) fn get(&self, key: &str) -> Option<&Literal> {
+        match self {
+            Literal::Map(pairs) => pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value),
+            _ => None,
+        }
+    }
+}

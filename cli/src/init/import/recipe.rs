@@ -1,0 +1,180 @@
+//! A recipe of Deployer, as `deploy.php` and `deploy.yaml` say it.
+
+use std::collections::BTreeMap;
+
+use super::literal::Literal;
+use crate::init::draft::Found;
+
+/// A recipe.
+#[derive(Debug, Default)]
+pub(crate) struct Recipe {
+    /// The settings of all hosts.
+    pub(crate) settings: BTreeMap<String, Changes>,
+    /// The hosts.
+    pub(crate) hosts: Vec<Target>,
+    /// Deployer's own recipes that it builds on: `laravel` for `recipe/laravel.php`.
+    pub(crate) recipes: Vec<(String, Found)>,
+    /// The tasks with plain commands. None: a task that does something else too.
+    pub(crate) tasks: BTreeMap<String, Option<Task>>,
+    /// Tasks that run other tasks, in order.
+    pub(crate) groups: BTreeMap<String, (Vec<String>, Found)>,
+    /// The tasks that run before and after others.
+    pub(crate) events: Vec<Event>,
+}
+
+/// A host.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// Its name in the recipe.
+    pub(crate) alias: String,
+    /// Whether it is this machine.
+    pub(crate) is_local: bool,
+    /// Its settings.
+    pub(crate) settings: BTreeMap<String, Changes>,
+    /// The place.
+    pub(crate) found: Found,
+}
+
+/// All that is said of one setting.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Changes {
+    values: Vec<(Literal, Found)>,
+    /// Whether it is set anew, and not only added to.
+    pub(crate) sets: bool,
+}
+
+/// The commands of a task.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Task {
+    /// The commands.
+    pub(crate) commands: Vec<String>,
+    /// Whether they run on this machine.
+    pub(crate) is_local: bool,
+}
+
+/// A task that runs before or after another one.
+#[derive(Debug, Clone)]
+pub(crate) struct Event {
+    /// Whether it runs before it.
+    pub(crate) is_before: bool,
+    /// The other task.
+    pub(crate) task: String,
+    /// The task that runs.
+    pub(crate) runs: String,
+    /// The place.
+    pub(crate) found: Found,
+}
+
+impl Changes {
+    /// Sets the value anew.
+    pub(crate) fn set(&mut self, value: Literal, found: Found) {
+        self.values = vec![(value, found)];
+        self.sets = true;
+    }
+
+    /// Adds to the value.
+    pub(crate) fn add(&mut self, value: Literal, found: Found) {
+        self.values.push((value, found));
+    }
+
+    /// Returns the value: a list of all items, if something was added.
+    pub(crate) fn value(&self) -> Literal {
+        match &self.values[..] {
+            [(only, _)] => only.clone(),
+            several => Literal::List(several.iter().flat_map(|(value, _)| value.items()).cloned().collect()),
+        }
+    }
+
+    /// Returns the last place.
+    pub(crate) fn found(&self) -> Option<Found> {
+        self.values.last().map(|(_, found)| found.clone())
+    }
+}
+
+impl Target {
+    /// Returns a setting that is a text.
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        self.settings.get(name)?.value().as_plain()
+    }
+}
+
+impl Recipe {
+    /// Returns the commands of a task, if it only runs plain commands.
+    pub(crate) fn task(&self, name: &str) -> Option<Task> {
+        if let Some(task) = self.tasks.get(name) {
+            return task.clone().filter(|task| !task.commands.is_empty());
+        }
+        // Each is a command of the framework by the same name.
+        let command = name.strip_prefix("artisan:")?;
+        let commands = vec![format!("php artisan {command}")];
+        Some(Task { commands, is_local: false })
+    }
+
+    /// Returns the tasks that run before and after others, and those that a recipe's own `deploy` names.
+    pub(crate) fn events(&self) -> Vec<Event> {
+        let mut events = self.events.clone();
+        let Some((tasks, found)) = self.groups.get("deploy") else { return events };
+        let mut is_live = false;
+        for task in tasks {
+            match task.as_str() {
+                "deploy:symlink" | "deploy:publish" => is_live = true,
+                own if own.starts_with("deploy:") && !self.tasks.contains_key(own) => {}
+                own => events.push(Event {
+                    is_before: true,
+                    task: if is_live { "deploy:unlock" } else { "deploy:symlink" }.to_owned(),
+                    runs: own.to_owned(),
+                    found: found.clone(),
+                }),
+            }
+        }
+        events
+    }
+}
+
+/// Replaces `{{name}}` in a text. None if one has no value.
+pub(crate) fn expanded(text: &str, value: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    let (mut done, mut rest) = (String::new(), text);
+    while let Some((before, inner)) = rest.split_once("{{") {
+        let (name, behind) = inner.split_once("}}")?;
+        done += before;
+        done += &value(name.trim())?;
+        rest = behind;
+    }
+    Some(done + rest)
+}
+
+/// Returns a command for a hook: its paths are those that hooks get.
+pub(crate) fn command(text: &str) -> Option<String> {
+    expanded(text, &|name| {
+        let path = match name {
+            "release_path" | "release_or_current_path" => "$CUTOVER_RELEASE_PATH",
+            "current_path" => "$CUTOVER_CURRENT_PATH",
+            "deploy_path" => "$CUTOVER_DEPLOY_PATH",
+            "previous_release" => "$CUTOVER_PREVIOUS_RELEASE_PATH",
+            "bin/php" => "php",
+            "bin/composer" => "composer",
+            "bin/npm" => "npm",
+            "bin/console" => "php $CUTOVER_RELEASE_PATH/bin/console",
+            "bin/artisan" => "$CUTOVER_RELEASE_PATH/artisan",
+            "bin/magento" => "$CUTOVER_RELEASE_PATH/bin/magento",
+            "console_options" => "--no-interaction",
+            _ => return None,
+        };
+        Some(path.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_a_command_are_replaced_or_it_is_none() {
+        let check = |text: &str, expected: Option<&str>| assert_eq!(command(text).as_deref(), expected, "{text}");
+        check("cd {{release_path}} && npm ci", Some("cd $CUTOVER_RELEASE_PATH && npm ci"));
+        check("{{bin/php}} {{ bin/artisan }} up", Some("php $CUTOVER_RELEASE_PATH/artisan up"));
+        check("plain", Some("plain"));
+        check("{{unknown}}", None);
+        check("{{open", None);
+    }
+}

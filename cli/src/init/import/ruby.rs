@@ -1,0 +1,448 @@
+//! The words and statements of Ruby, as far as a configuration of Capistrano has them.
+//!
+//! A statement is a line, with those that belong to it: an open bracket or a comma goes on in the next line. What stands
+//! between `do` and `end` are statements of its own.
+
+use super::literal::{Literal, Part};
+use super::script::{Reader, Token, Word as Kind};
+
+/// A word of a statement.
+pub(crate) type Word = Token;
+
+/// The deepest nesting of blocks and brackets that is read.
+const DEPTH_MAX: usize = 40;
+
+/// Keywords at the start of a statement that end with `end`.
+const OPENERS: [&str; 10] = ["if", "unless", "while", "until", "case", "begin", "def", "class", "module", "for"];
+
+/// A statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Statement {
+    /// Its words, up to `do`.
+    pub(crate) head: Vec<Token>,
+    /// The statements of its block, if it has one.
+    pub(crate) body: Option<Vec<Statement>>,
+}
+
+impl Statement {
+    /// Returns the offset of its first word.
+    pub(crate) fn at(&self) -> usize {
+        self.head.first().map_or(0, |token| token.at)
+    }
+
+    /// Returns its first name.
+    pub(crate) fn name(&self) -> &str {
+        self.head.first().and_then(Token::name).unwrap_or_default()
+    }
+
+    /// Returns the words of each argument: behind the first name, with or without parentheses.
+    pub(crate) fn arguments(&self) -> Vec<&[Token]> {
+        let rest = self.head.get(1..).unwrap_or_default();
+        match rest {
+            [open, inner @ .., close] if open.is("(") && close.is(")") => split(inner),
+            rest => split(rest),
+        }
+    }
+}
+
+/// Splits words at commas outside brackets.
+pub(crate) fn split(tokens: &[Token]) -> Vec<&[Token]> {
+    let (mut parts, mut start, mut depth) = (Vec::new(), 0, 0_usize);
+    for (at, token) in tokens.iter().enumerate() {
+        match &token.word {
+            Kind::Sign("(" | "[" | "{") => depth += 1,
+            Kind::Sign(")" | "]" | "}") => depth = depth.saturating_sub(1),
+            Kind::Sign(",") if depth == 0 => {
+                parts.push(&tokens[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    if start < tokens.len() {
+        parts.push(&tokens[start..]);
+    }
+    parts
+}
+
+/// Returns the place of the bracket that closes the one at a place.
+pub(crate) fn closing(tokens: &[Token], open: usize) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (at, token) in tokens.iter().enumerate().skip(open) {
+        match &token.word {
+            Kind::Sign("(" | "[" | "{") => depth += 1,
+            Kind::Sign(")" | "]" | "}") => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+    None
+}
+
+/// Reads a value, if all of the words are one.
+pub(crate) fn value(tokens: &[Token]) -> Option<Literal> {
+    let tokens = without_breaks(tokens);
+    let mut at = 0;
+    let value = value_at(&tokens, &mut at, 0)?;
+    (at == tokens.len()).then_some(value)
+}
+
+/// Reads `key: value` and `:key => value`.
+pub(crate) fn pair(tokens: &[Token]) -> Option<(String, Literal)> {
+    let tokens = without_breaks(tokens);
+    let mut at = 0;
+    let pair = pair_at(&tokens, &mut at, 0)?;
+    (at == tokens.len()).then_some(pair)
+}
+
+fn without_breaks(tokens: &[Token]) -> Vec<Token> {
+    tokens.iter().filter(|token| token.word != Kind::Break).cloned().collect()
+}
+
+fn value_at(tokens: &[Token], at: &mut usize, depth: usize) -> Option<Literal> {
+    if depth > DEPTH_MAX {
+        return None;
+    }
+    let token = tokens.get(*at)?;
+    *at += 1;
+    match &token.word {
+        Kind::Value(value) => Some(value.clone()),
+        Kind::Sign("[") => {
+            let mut items = Vec::new();
+            while !tokens.get(*at)?.is("]") {
+                items.push(value_at(tokens, at, depth + 1)?);
+                skip_comma(tokens, at);
+            }
+            *at += 1;
+            Some(Literal::List(items))
+        }
+        // A value that is computed later is the same value.
+        Kind::Sign("->") if tokens.get(*at)?.is("{") => {
+            *at += 1;
+            let value = value_at(tokens, at, depth + 1)?;
+            let is_whole = tokens.get(*at)?.is("}");
+            *at += 1;
+            is_whole.then_some(value)
+        }
+        Kind::Sign("{") => {
+            let mut pairs = Vec::new();
+            while !tokens.get(*at)?.is("}") {
+                pairs.push(pair_at(tokens, at, depth + 1)?);
+                skip_comma(tokens, at);
+            }
+            *at += 1;
+            Some(Literal::Map(pairs))
+        }
+        _ => None,
+    }
+}
+
+fn pair_at(tokens: &[Token], at: &mut usize, depth: usize) -> Option<(String, Literal)> {
+    let key = match &tokens.get(*at)?.word {
+        Kind::Name(name) => name.clone(),
+        Kind::Value(value) => value.as_plain()?,
+        _ => return None,
+    };
+    *at += 1;
+    if !tokens.get(*at).is_some_and(|token| token.is(":") || token.is("=>")) {
+        return None;
+    }
+    *at += 1;
+    Some((key, value_at(tokens, at, depth)?))
+}
+
+fn skip_comma(tokens: &[Token], at: &mut usize) {
+    if tokens.get(*at).is_some_and(|token| token.is(",")) {
+        *at += 1;
+    }
+}
+
+/// Reads the statements of a script.
+pub(crate) fn statements(text: &str) -> Vec<Statement> {
+    let tokens = tokens(text);
+    let mut at = 0;
+    let mut found = Vec::new();
+    // A stray `end` ends nothing.
+    while at < tokens.len() {
+        found.extend(block(&tokens, &mut at, 0));
+        at += 1;
+    }
+    found
+}
+
+/// Reads statements up to `end`.
+fn block(tokens: &[Token], at: &mut usize, depth: usize) -> Vec<Statement> {
+    let mut found = Vec::new();
+    while let Some(token) = tokens.get(*at) {
+        if token.name() == Some("end") {
+            break;
+        }
+        if token.word == Kind::Break || token.is(";") {
+            *at += 1;
+        } else {
+            found.push(statement(tokens, at, depth));
+        }
+    }
+    found
+}
+
+fn statement(tokens: &[Token], at: &mut usize, depth: usize) -> Statement {
+    let mut head: Vec<Token> = Vec::new();
+    let is_opened = tokens[*at].name().is_some_and(|name| OPENERS.contains(&name));
+    let mut brackets = 0_usize;
+    while let Some(token) = tokens.get(*at) {
+        let is_outside = brackets == 0;
+        match &token.word {
+            Kind::Name(name) if is_outside && name == "do" => {
+                *at += 1;
+                return Statement { head, body: Some(body(tokens, at, depth)) };
+            }
+            Kind::Name(name) if is_outside && name == "end" => break,
+            Kind::Sign("(" | "[" | "{") => brackets += 1,
+            Kind::Sign(")" | "]" | "}") => brackets = brackets.saturating_sub(1),
+            Kind::Sign(";") if is_outside => break,
+            Kind::Break if is_outside && !goes_on(&head, &tokens[*at + 1..]) => break,
+            _ => {}
+        }
+        if token.word != Kind::Break {
+            head.push(token.clone());
+        }
+        *at += 1;
+    }
+    let body = is_opened.then(|| body(tokens, at, depth));
+    Statement { head, body }
+}
+
+/// Reads a block and its `end`. One that is nested too deep is passed over.
+fn body(tokens: &[Token], at: &mut usize, depth: usize) -> Vec<Statement> {
+    if depth > DEPTH_MAX {
+        *at = tokens.len();
+        return Vec::new();
+    }
+    // The parameters of a block: `do |host, name|`.
+    if tokens.get(*at).is_some_and(|token| token.is("|")) {
+        let rest = &tokens[*at + 1..];
+        *at += 2 + rest.iter().position(|token| token.is("|") || token.word == Kind::Break).unwrap_or(rest.len());
+    }
+    let found = block(tokens, at, depth + 1);
+    *at += 1;
+    found
+}
+
+/// Returns whether a statement goes on behind the end of a line.
+fn goes_on(head: &[Token], rest: &[Token]) -> bool {
+    let is_open = head.last().is_some_and(|last| [",", "=>", "+", ".", "\\", "="].iter().any(|sign| last.is(sign)));
+    is_open || rest.iter().find(|token| token.word != Kind::Break).is_some_and(|next| next.is("."))
+}
+
+fn tokens(text: &str) -> Vec<Token> {
+    let mut reader = Reader { text, at: 0 };
+    let mut found = Vec::new();
+    while let Some(next) = reader.rest().chars().next() {
+        let at = reader.at;
+        let is_at_start = at == 0 || text.as_bytes()[at - 1] == b'\n';
+        if is_at_start && reader.skip("=begin") {
+            reader.skip_past("\n=end");
+            reader.skip_line();
+        } else if is_at_start && reader.rest().starts_with("__END__") {
+            break;
+        } else if next == '\n' {
+            reader.next();
+            found.push(Token { word: Kind::Break, at });
+        } else if next.is_whitespace() {
+            reader.next();
+        } else if next == '#' {
+            reader.skip_line();
+        } else {
+            found.push(Token { word: word(&mut reader), at });
+        }
+    }
+    found
+}
+
+fn word(reader: &mut Reader<'_>) -> Kind {
+    let no_code = |_: &mut Reader<'_>| None;
+    let rest = reader.rest();
+    if reader.skip("'") {
+        return Kind::Value(reader.text('\'', false, no_code));
+    }
+    if reader.skip("\"") {
+        return Kind::Value(reader.text('"', true, interpolation));
+    }
+    if reader.skip("`") {
+        reader.text('`', true, no_code);
+        return Kind::Other;
+    }
+    if let Some(kind) = rest.strip_prefix('%').and_then(|rest| rest.chars().next())
+        && let Some(open) = rest[1 + kind.len_utf8()..].chars().next()
+        && "wWiIqQ".contains(kind)
+        && "([{<|!/".contains(open)
+    {
+        reader.at += 2 + open.len_utf8();
+        return percent(reader, kind, open);
+    }
+    if rest.starts_with("<<~") || rest.starts_with("<<-") {
+        return heredoc(reader);
+    }
+    if rest.starts_with(':') && !rest.starts_with("::") {
+        return symbol(reader);
+    }
+    reader.word("@$?!")
+}
+
+/// `#{code}`
+fn interpolation(reader: &mut Reader<'_>) -> Option<String> {
+    reader.skip("#{").then(|| reader.code())
+}
+
+/// `:name` and `:"name"`; a colon alone is a sign.
+fn symbol(reader: &mut Reader<'_>) -> Kind {
+    let before = reader.at;
+    reader.next();
+    if reader.skip("\"") {
+        return Kind::Value(reader.text('"', true, interpolation));
+    }
+    let name = reader.take_while(|c| c.is_alphanumeric() || c == '_' || c == '?' || c == '!');
+    if name.is_empty() {
+        reader.at = before;
+        return reader.word("");
+    }
+    Kind::Value(Literal::plain(name))
+}
+
+/// `%w[a b]`, `%i[a b]` and `%q[a b]`, from behind the opening bracket.
+fn percent(reader: &mut Reader<'_>, kind: char, open: char) -> Kind {
+    let close = match open {
+        '(' => ')',
+        '[' => ']',
+        '{' => '}',
+        '<' => '>',
+        same => same,
+    };
+    let has_code = kind.is_uppercase();
+    let text = if has_code { reader.text(close, true, interpolation) } else { reader.text(close, false, |_| None) };
+    if "qQ".contains(kind) {
+        return Kind::Value(text);
+    }
+    match text.as_plain() {
+        Some(text) => Kind::Value(Literal::List(text.split_whitespace().map(Literal::plain).collect())),
+        None => match text {
+            Literal::Text(parts) => Kind::Value(Literal::List(words_of(parts))),
+            _ => Kind::Other,
+        },
+    }
+}
+
+/// Splits a text with code into words.
+fn words_of(parts: Vec<Part>) -> Vec<Literal> {
+    let (mut words, mut word): (Vec<Literal>, Vec<Part>) = (Vec::new(), Vec::new());
+    let mut end = |word: &mut Vec<Part>| {
+        if !word.is_empty() {
+            words.push(Literal::Text(std::mem::take(word)));
+        }
+    };
+    for part in parts {
+        match part {
+            Part::Plain(text) => {
+                for (number, piece) in text.split(char::is_whitespace).enumerate() {
+                    if number > 0 {
+                        end(&mut word);
+                    }
+                    if !piece.is_empty() {
+                        word.push(Part::Plain(piece.to_owned()));
+                    }
+                }
+            }
+            code @ Part::Code(_) => word.push(code),
+        }
+    }
+    end(&mut word);
+    words
+}
+
+/// `<<~NAME`, up to the line that is the name.
+fn heredoc(reader: &mut Reader<'_>) -> Kind {
+    reader.at += 3;
+    let name = reader.take_while(|c| c.is_alphanumeric() || "_'\"".contains(c)).trim_matches(['\'', '"']);
+    if name.is_empty() {
+        return Kind::Other;
+    }
+    reader.skip_line();
+    while reader.skip("\n") {
+        let start = reader.at;
+        reader.skip_line();
+        if reader.text[start..reader.at].trim() == name {
+            break;
+        }
+    }
+    Kind::Other
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first(text: &str) -> Statement {
+        statements(text).into_iter().next().unwrap()
+    }
+
+    fn second_argument(text: &str) -> Option<Literal> {
+        let statement = first(text);
+        value(statement.arguments().get(1)?)
+    }
+
+    fn list(items: &[&str]) -> Literal {
+        Literal::List(items.iter().map(|item| Literal::plain(*item)).collect())
+    }
+
+    #[test]
+    fn settings_are_read_in_all_their_forms() {
+        let check = |text: &str, expected: Option<Literal>| assert_eq!(second_argument(text), expected, "{text}");
+        check("set :a, 'b'", Some(Literal::plain("b")));
+        check("set(:a, \"b\\tc\")", Some(Literal::plain("b\tc")));
+        check("set :a, :b # comment", Some(Literal::plain("b")));
+        check("set :a,\n  5", Some(Literal::Number(5)));
+        check("set :a, true", Some(Literal::Boolean(true)));
+        check("set :a, nil", Some(Literal::Nothing));
+        check("set :a, %w[b c\n d]", Some(list(&["b", "c", "d"])));
+        check("set :a, %w{b c}", Some(list(&["b", "c"])));
+        check("set :a, %i(b c)", Some(list(&["b", "c"])));
+        check("set :a, ['b', # first\n  \"c\",\n]", Some(list(&["b", "c"])));
+        check("set :a, -> { 1 }", Some(Literal::Number(1)));
+        check("set :a, -> { b }", None);
+        check("set :a, -> { 1; 2 }", None);
+        check("set :a, 'b' if c", None);
+        check("set :a, `git log`", None);
+        check("set :a, <<~X\n text\nX\n", None);
+        check("set :a, ENV['B']", None);
+        let code = vec![Part::Plain("/srv/".into()), Part::Code("fetch(:b)".into())];
+        check("set :a, \"/srv/#{fetch(:b)}\"", Some(Literal::Text(code.clone())));
+        check("set :a, %W[x /srv/#{fetch(:b)}]", Some(Literal::List(vec![Literal::plain("x"), Literal::Text(code)])));
+        let map = Literal::Map(vec![("b".into(), Literal::plain("c")), ("d".into(), Literal::Number(1))]);
+        check("set :a, { b: 'c', :d => 1 }", Some(map));
+    }
+
+    #[test]
+    fn a_block_has_its_statements_and_the_next_one_stands_apart() {
+        let found = statements("task :a do |t|\n  on roles(:app) do\n    execute 'x'\n  end\nend\nset :b, 1\n");
+        assert_eq!(found.iter().map(Statement::name).collect::<Vec<_>>(), ["task", "set"]);
+        let inner = &found[0].body.as_ref().unwrap()[0];
+        assert_eq!((inner.name(), inner.body.as_ref().unwrap()[0].name()), ("on", "execute"));
+        let found = statements("if a\n  set :b, 1\nelse\n  set :b, 2\nend\nset :c, 1");
+        assert_eq!(found.iter().map(Statement::name).collect::<Vec<_>>(), ["if", "set"]);
+    }
+
+    #[test]
+    fn odd_scripts_end() {
+        for text in
+            ["set :a, [", "\"", "%w[", "<<~X", "end end", "=begin", "do do do", "`", "%", ":", "task :a do", ")]}"]
+        {
+            statements(text);
+        }
+        statements(&"[".repeat(100_000));
+        statements(&"x do\n".repeat(100_000));
+        assert_eq!(value(&tokens(&"[".repeat(100_000))), None);
+    }
+}

@@ -1,0 +1,106 @@
+//! The forecast of a deploy, for a dry run: the sizes of what changes, the space, the releases that expire. The client
+//! adds what it would send.
+
+use crate::disk::{Dir, Free};
+use crate::error::Error;
+use crate::manifest::diff;
+use crate::path::Shown;
+use crate::pattern::Patterns;
+use crate::release::ReleaseId;
+use crate::report::{Change, PreviewReport, SpaceReport};
+
+use crate::agent::classify::FurtherCopy;
+use crate::agent::clock::now;
+use crate::agent::prune;
+use crate::agent::receive::WantedObjects;
+use crate::agent::site::layout::Layout;
+use crate::agent::site::records::Releases;
+use crate::agent::space::{Demand, SpaceCheck};
+use crate::agent::store::Store;
+use crate::agent::trash::Spare;
+
+use super::planned_hooks::live_manifest;
+use super::task::Task;
+
+/// A deploy path that exists.
+#[derive(Clone, Copy)]
+pub(super) struct OpenSite<'a> {
+    /// The layout.
+    pub(super) layout: &'a Layout,
+    /// The releases.
+    pub(super) releases: &'a Releases,
+    /// The store.
+    pub(super) store: &'a Store,
+}
+
+/// Returns the forecast.
+pub(super) fn preview(
+    task: Task<'_>,
+    site: Option<OpenSite<'_>>,
+    wanted: &WantedObjects,
+    further_copies: &[FurtherCopy],
+) -> Result<PreviewReport, Error> {
+    let mut preview = sizes(task, site);
+    let policy = task.order.policy();
+    let copies = Patterns::parse(policy.copy_paths.iter().map(String::as_str), "`copy_paths`")?;
+    let demand = Demand {
+        manifest: &task.tree.manifest,
+        link: policy.link,
+        copies: &copies,
+        shared_links: task.decision.shared.links.len() as u64,
+        further_copies,
+        wanted,
+        begun: &[],
+        store: site.map(|site| site.store),
+    };
+    preview.space = space(task, site, demand)?;
+    Ok(preview)
+}
+
+fn sizes(task: Task<'_>, site: Option<OpenSite<'_>>) -> PreviewReport {
+    let mut preview = PreviewReport::default();
+    let old = live_manifest(task, site.map(|site| (site.layout, site.releases)));
+    diff::compare(old.as_deref(), &task.tree.manifest, |difference| {
+        let (sizes, bytes) = match difference.change {
+            Change::New => (&mut preview.new, difference.bytes_after),
+            Change::Removed => (&mut preview.gone, difference.bytes_before),
+            Change::Content | Change::Mode | Change::Kind | Change::Moved => {
+                (&mut preview.changed, difference.bytes_after)
+            }
+        };
+        sizes.add(bytes.unwrap_or(0), || Shown(&difference.path).to_string());
+    });
+    preview
+}
+
+fn space(task: Task<'_>, site: Option<OpenSite<'_>>, demand: Demand<'_>) -> Result<SpaceReport, Error> {
+    let spare = match site {
+        Some(site) if task.order.policy().spare => Spare::find(site.layout)?,
+        _ => None,
+    };
+    let check = SpaceCheck { demand, spare: spare.as_ref(), min_free: task.order.policy().min_free };
+    check.report(site.map(|site| site.layout), &free(task, site)?)
+}
+
+/// Returns the free space of the deploy path, or of the directory in which it will be made.
+fn free(task: Task<'_>, site: Option<OpenSite<'_>>) -> Result<Free, Error> {
+    if let Some(site) = site {
+        return site.layout.root.free();
+    }
+    let above = task.order.path.ancestors().find(|path| path.is_dir());
+    Dir::open(above.unwrap_or(task.order.path))?.free()
+}
+
+/// Returns the releases that would expire with the deploy.
+pub(super) fn would_expire(task: Task<'_>, layout: &Layout, releases: &Releases) -> Result<Vec<ReleaseId>, Error> {
+    let mut next = task.decision.record(task.order, &task.tree.manifest, 0);
+    let live = match task.order.begin.no_switch {
+        true => task.decision.live.clone(),
+        false => {
+            next.go_live(now(), releases.next_turn());
+            next.previous.clone_from(&task.decision.live);
+            Some(next.id.clone())
+        }
+    };
+    prune::would_expire(layout, releases, task.order.policy(), next, live.as_ref())
+}

@@ -1,0 +1,108 @@
+//! Finds out which release a web server serves.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::client::Memory;
+use crate::client::served::{Asked, FILE_BYTES_MAX, candidates, joined, past_caches};
+use crate::error::{Error, SiteError};
+use crate::http::{HttpClient, HttpRequest};
+use crate::release::ReleaseId;
+use crate::report::{ReleaseReport, ReleaseState, ReleasesReport, WebAnswer, WebCheckReport};
+use crate::request::{Context, WebCheckRequest};
+use crate::threads;
+
+use super::releases;
+
+/// The longest time for one answer.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The number of redirects that are followed: to HTTPS, and to another name.
+const REDIRECTS_MAX: u32 = 5;
+
+/// Asks a web server for files and a page, and compares the answers with the live release and the one before.
+pub fn web_check(context: &Context, request: &WebCheckRequest) -> Result<WebCheckReport, Error> {
+    context.with_warnings(|context| check(context, request))
+}
+
+fn check(context: &Context, request: &WebCheckRequest) -> Result<WebCheckReport, Error> {
+    threads::start_pool()?;
+    let ReleasesReport { releases, warnings, .. } = releases(context, false)?;
+    let live = releases.iter().find(|release| release.state == ReleaseState::Live);
+    let nothing = || {
+        let path = context.target.destination.path().display().to_string();
+        if releases.is_empty() { SiteError::NotSetUp(path) } else { SiteError::NothingLive(path) }
+    };
+    let live = live.ok_or_else(nothing)?.id.clone();
+    let before = before(&releases).map(|release| release.id.clone());
+    let wanted = [Some(live.clone()), before.clone()].into_iter().flatten().map(Some).collect();
+    let memory = Memory::open(&context.state_dir, context.observer.clone());
+    let manifests = context.manifests(wanted, &memory)?;
+    let manifest = |at: usize| manifests.get(at).map(|(_, manifest)| manifest.as_ref());
+    let live_manifest = manifest(0).ok_or_else(super::mismatch)?;
+    let files = candidates(live_manifest, manifest(1), request.root.as_ref());
+    let asking = Asking { context, http: HttpClient::with_tls(), live: live.clone(), before: before.clone() };
+    let mut answers = Vec::new();
+    for file in &files {
+        answers.push(asking.ask(&joined(&request.url, &file.path), &Asked::File(file))?);
+    }
+    if let Some(path) = &request.version_file {
+        let url = joined(&request.url, path.trim_start_matches('/').as_bytes());
+        answers.push(asking.ask(&url, &Asked::Version(&releases))?);
+    }
+    let told = || answers.iter().filter_map(|answer| answer.release.clone());
+    let served = told().find(|release| *release != live).or_else(|| told().next());
+    Ok(WebCheckReport { url: request.url.clone(), live, before, served, answers, warnings })
+}
+
+/// Returns the release that was live most recently, beside the live one.
+fn before(releases: &[ReleaseReport]) -> Option<&ReleaseReport> {
+    let is_there = |release: &&ReleaseReport| matches!(release.state, ReleaseState::Earlier | ReleaseState::Bad);
+    releases
+        .iter()
+        .filter(is_there)
+        .filter(|release| release.live_since.is_some())
+        .max_by_key(|release| release.live_since)
+}
+
+/// The questions to one web server.
+struct Asking<'a> {
+    context: &'a Context,
+    http: HttpClient,
+    live: ReleaseId,
+    before: Option<ReleaseId>,
+}
+
+impl Asking<'_> {
+    /// Asks for an address. If the answer is not of the live release, asks again past caches.
+    fn ask(&self, url: &str, asked: &Asked<'_>) -> Result<WebAnswer, Error> {
+        let mut answer = self.ask_once(url, asked)?;
+        if answer.release.as_ref().is_some_and(|release| *release != self.live) {
+            answer.release_past_caches = self.ask_once(&past_caches(url), asked)?.release;
+        }
+        Ok(answer)
+    }
+
+    fn ask_once(&self, url: &str, asked: &Asked<'_>) -> Result<WebAnswer, Error> {
+        let request = HttpRequest {
+            url: url.to_owned(),
+            headers: BTreeMap::from([("Accept-Encoding".to_owned(), "identity".to_owned())]),
+            body: None,
+            timeout: TIMEOUT,
+            redirects: REDIRECTS_MAX,
+        };
+        let has_enough = |_: u16, body: &[u8]| body.len() as u64 > FILE_BYTES_MAX;
+        let received = match self.http.ask(&request, has_enough, &self.context.cancel)? {
+            Ok(received) => received,
+            Err(fault) => {
+                return Ok(WebAnswer { url: url.to_owned(), reason: Some(fault.to_string()), ..WebAnswer::default() });
+            }
+        };
+        let mut answer = WebAnswer::of(url.to_owned(), &received);
+        match asked.release(&received, &self.live, self.before.as_ref()) {
+            Ok(release) => answer.release = Some(release),
+            Err(reason) => answer.reason = Some(reason),
+        }
+        Ok(answer)
+    }
+}
