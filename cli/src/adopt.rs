@@ -235,9 +235,7 @@ impl Report for UndoReport {
             block.line(moved, path);
         }
         if self.tool.is_none() {
-            // A path that stays in `shared/` is served from there.
-            let is_unused = if self.warnings.is_empty() { "; nothing is served from it" } else { "" };
-            block.line("remains", format!("{}{is_unused}", self.deploy_path));
+            block.line("remains", self.deploy_path.clone());
         } else {
             block.line("remains", format!("{}/.cutover", self.deploy_path));
         }
@@ -252,7 +250,11 @@ impl Report for UndoReport {
             return None;
         }
         let Some(tool) = &self.tool else {
-            return Some("Next: restart programs that keep running (PHP-FPM, workers, Node, Python, Ruby)".to_owned());
+            let next = "Next: restart programs that keep running (PHP-FPM, workers, Node, Python, Ruby)";
+            // A path that stays in `shared/` is served from there.
+            let is_unused = self.warnings.is_empty();
+            let then = format!(". Then nothing is served from {} any more", one_line(&self.deploy_path));
+            return Some(format!("{next}{}", if is_unused { then.as_str() } else { "" }));
         };
         let releases = self.remaining.iter().map(|id| format!("{}/releases/{id}", self.deploy_path));
         let paths: Vec<String> = std::iter::once(format!("{}/.cutover", self.deploy_path))

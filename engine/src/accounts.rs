@@ -91,6 +91,16 @@ impl Accounts {
 
     /// Returns whether a group is known to have no members other than this user and root.
     pub(crate) fn is_alone(&self, user: u32, group: u32) -> bool {
+        self.is_known(group) && self.member_besides(user, group).is_none()
+    }
+
+    /// Returns whether a group has a name here.
+    fn is_known(&self, group: u32) -> bool {
+        line_of(&self.groups, group).is_some()
+    }
+
+    /// Returns a member of a group other than this user and root.
+    pub(crate) fn member_besides(&self, user: u32, group: u32) -> Option<String> {
         let has_number = |field: &[u8], number: u32| field == number.to_string().as_bytes();
         let is_own = |name: &[u8]| {
             lines(&self.users).any(|fields| {
@@ -99,12 +109,11 @@ impl Accounts {
             })
         };
         let has_group = |fields: &Vec<&[u8]>, at: usize| fields.get(at).is_some_and(|field| has_number(field, group));
-        let mut groups = lines(&self.groups).filter(|fields| has_group(fields, 2)).peekable();
-        let is_known = groups.peek().is_some();
+        let groups = lines(&self.groups).filter(|fields| has_group(fields, 2));
         let members = groups.flat_map(|fields| fields.get(3).copied().unwrap_or_default().split(|&byte| byte == b','));
-        let are_members_own = members.filter(|name| !name.is_empty()).all(is_own);
-        let mut of_group = lines(&self.users).filter(|fields| has_group(fields, 3));
-        is_known && are_members_own && of_group.all(|fields| is_own(fields[0]))
+        let of_group = lines(&self.users).filter(|fields| has_group(fields, 3)).map(|fields| fields[0]);
+        let other = members.filter(|name| !name.is_empty()).chain(of_group).find(|name| !is_own(name))?;
+        Some(String::from_utf8_lossy(other).into_owned())
     }
 }
 

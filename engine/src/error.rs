@@ -12,6 +12,7 @@ mod adopt;
 mod check;
 mod damage;
 mod fpm;
+mod group_use;
 mod hint;
 mod hook;
 mod http;
@@ -40,6 +41,7 @@ pub use adopt::AdoptError;
 pub use check::{CheckError, CheckFault};
 pub use damage::{DamageError, NamedDifferences};
 pub use fpm::FpmFault;
+pub use group_use::GroupNotUsed;
 pub use hint::{
     AdoptHint, CheckHint, DamageHint, FpmRemedy, Hint, HookHint, LoginHint, ReachHint, ReleaseHint, RightsHint,
     SiteHint, SourceHint, StartHint,

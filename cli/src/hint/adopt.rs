@@ -116,11 +116,10 @@ fn rights(hint: &RightsHint) -> String {
         RightsHint::AllowLocking { path, user } => {
             format!("Run `sudo setfacl -m u:{}:rw {}` on the server, or adopt as root", quoted(user), quoted(path))
         }
-        RightsHint::ShareWholeDirectory => {
-            "Share the directory of the database as a whole with `--share`, if it has one of its own. Or adopt as root, if the \
-             group of the database has no other member"
-                .into()
-        }
+        RightsHint::ShareWholeDirectory { root_may } => format!(
+            "Share the directory of the database as a whole with `--share`, if it has one of its own{}",
+            if *root_may { ", or adopt as root" } else { "" }
+        ),
     }
 }
 

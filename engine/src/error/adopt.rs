@@ -2,6 +2,7 @@
 
 mod hint;
 
+use super::group_use::GroupNotUsed;
 use super::id::ErrorId;
 use super::shortage::Shortage;
 use crate::units::{Bytes, Count};
@@ -230,12 +231,14 @@ pub enum AdoptError {
         user: String,
     },
     /// A database would move to a directory in which its owner may make no files.
-    #[error("Once `{path}` is in `shared/`, `{owner}` could not make the journal of this database there")]
+    #[error("Once `{path}` is in `shared/`, `{owner}` could not make the journal of this database there: {reason}")]
     DatabaseNotWritable {
         /// The database.
         path: String,
         /// Its owner.
         owner: String,
+        /// The reason why its group cannot get that right.
+        reason: GroupNotUsed,
     },
     /// Another tool is at work.
     #[error("{tool} is at work: its lock `{lock}` exists")]

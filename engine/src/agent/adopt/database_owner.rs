@@ -4,7 +4,7 @@
 use crate::accounts::Accounts;
 use crate::agent::sqlite::is_likely_database;
 use crate::disk::{Dir, SETGID, Stat};
-use crate::error::{AdoptError, Error};
+use crate::error::{AdoptError, Error, GroupNotUsed};
 use crate::path::{RelativePath, shown_path};
 
 use super::rights::groups;
@@ -22,44 +22,49 @@ pub(super) fn check_owner(standing: &Standing, path: &RelativePath) -> Result<()
     let (dir, name) = standing.holder(path)?;
     let Some(stat) = dir.stat(name)?.filter(|stat| stat.uid != user()) else { return Ok(()) };
     let own = dir.own_stat()?;
-    if !may_write(&own, &stat) || !is_likely_database(&dir, name)? || may_give_group(&own, &stat) {
+    if !may_write(&own, &stat) || !is_likely_database(&dir, name)? {
         return Ok(());
     }
-    Err(not_writable(&dir, name, &stat))
+    match group_not_used(&own, &own, &stat) {
+        None => Ok(()),
+        Some(reason) => Err(not_writable(&dir, name, &stat, reason)),
+    }
 }
 
 /// Lets the owner of a database make files in its new directory, if it may do that in the old one.
 pub(super) fn let_owner_write(from: &Dir, name: &[u8], to: &Dir) -> Result<(), Error> {
     let Some(stat) = from.stat(name)? else { return Ok(()) };
-    let own = from.own_stat()?;
-    if !may_write(&own, &stat) || may_write(&to.own_stat()?, &stat) {
+    let (own, new) = (from.own_stat()?, to.own_stat()?);
+    if !may_write(&own, &stat) || may_write(&new, &stat) {
         return Ok(());
     }
-    if !may_give_group(&own, &stat) || !keeps_readers(&to.own_stat()?, stat.gid) {
-        return Err(not_writable(from, name, &stat));
+    if let Some(reason) = group_not_used(&own, &own, &stat).or_else(|| group_not_used(&own, &new, &stat)) {
+        return Err(not_writable(from, name, &stat, reason));
     }
-    let given = to.set_group(stat.gid).and_then(|()| to.set_mode(to.own_stat()?.mode | GROUP_WRITE | SETGID));
-    match given {
-        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => {
-            Err(not_writable(from, name, &stat))
-        }
-        given => given,
-    }
+    to.set_group(stat.gid)?;
+    to.set_mode(to.own_stat()?.mode | GROUP_WRITE | SETGID)
 }
 
-/// Returns whether this user may let a file's group write to a directory in `shared/`, as it or its only member may in the
-/// directory of the site.
-fn may_give_group(dir: &Stat, file: &Stat) -> bool {
-    let has_right = dir.gid == file.gid && dir.mode & GROUP_WRITE != 0;
-    (has_right || Accounts::read().is_alone(file.uid, file.gid))
-        && (user() == 0 || groups().contains(&file.gid))
-        && keeps_readers(dir, file.gid)
-}
-
-/// Returns whether a directory may get another group: the members of its own, such as a web server, enter it by the rights of
-/// everybody.
-fn keeps_readers(dir: &Stat, group: u32) -> bool {
-    dir.gid == group || dir.mode >> 3 & ENTER & !dir.mode == 0
+/// Returns why this user cannot let a file's group write to `to`, a directory in `shared/`: the group or its only member has
+/// that right in the directory of the site, and the members of the group that `to` has, such as a web server, enter it by the
+/// rights of everybody.
+fn group_not_used(site: &Stat, to: &Stat, file: &Stat) -> Option<GroupNotUsed> {
+    let accounts = Accounts::read();
+    let group = accounts.group_shown(file.gid);
+    let has_right = site.gid == file.gid && site.mode & GROUP_WRITE != 0;
+    if !has_right && !accounts.is_alone(file.uid, file.gid) {
+        return Some(GroupNotUsed::OtherMember { group, member: accounts.member_besides(file.uid, file.gid) });
+    }
+    if user() != 0 && !groups().contains(&file.gid) {
+        let user = accounts.user_shown(user());
+        return Some(if has_right {
+            GroupNotUsed::NoMember { group, user }
+        } else {
+            GroupNotUsed::OwnerAlone { group, user }
+        });
+    }
+    let keeps_readers = to.gid == file.gid || to.mode >> 3 & ENTER & !to.mode == 0;
+    (!keeps_readers).then(|| GroupNotUsed::Readers { group, readers: accounts.group_shown(to.gid) })
 }
 
 /// Returns whether the owner of a file may make files in a directory. Groups of the owner other than the file's are not
@@ -70,6 +75,6 @@ fn may_write(dir: &Stat, file: &Stat) -> bool {
         || dir.mode & ALL_WRITE != 0
 }
 
-fn not_writable(dir: &Dir, name: &[u8], stat: &Stat) -> Error {
-    AdoptError::DatabaseNotWritable { path: shown_path(&dir.path_of(name)), owner: user_name(stat.uid) }.into()
+fn not_writable(dir: &Dir, name: &[u8], stat: &Stat, reason: GroupNotUsed) -> Error {
+    AdoptError::DatabaseNotWritable { path: shown_path(&dir.path_of(name)), owner: user_name(stat.uid), reason }.into()
 }

@@ -1,6 +1,7 @@
 //! The next step after each obstacle to an adoption.
 
 use super::AdoptError;
+use crate::error::GroupNotUsed;
 use crate::error::hint::{AdoptHint, RightsHint};
 
 impl AdoptError {
@@ -38,7 +39,8 @@ impl AdoptError {
                 AdoptHint::Rights(RightsHint::GiveGroup { site: site.clone(), group: group.clone() })
             }
             AdoptError::GroupNotGiven { group, user, .. }
-            | AdoptError::ReaderLockedOut { release_group: group, user, .. } => {
+            | AdoptError::ReaderLockedOut { release_group: group, user, .. }
+            | AdoptError::DatabaseNotWritable { reason: GroupNotUsed::NoMember { group, user }, .. } => {
                 AdoptHint::Rights(RightsHint::JoinGroup { group: group.clone(), user: user.clone() })
             }
             AdoptError::NoSpace(_) | AdoptError::NoInodes(_) => AdoptHint::Link,
@@ -58,7 +60,9 @@ impl AdoptError {
             AdoptError::DatabaseNotLockable { path, user } => {
                 AdoptHint::Rights(RightsHint::AllowLocking { path: path.clone(), user: user.clone() })
             }
-            AdoptError::DatabaseNotWritable { .. } => AdoptHint::Rights(RightsHint::ShareWholeDirectory),
+            AdoptError::DatabaseNotWritable { reason, .. } => AdoptHint::Rights(RightsHint::ShareWholeDirectory {
+                root_may: matches!(reason, GroupNotUsed::OwnerAlone { .. }),
+            }),
             AdoptError::ToolAtWork { lock, .. } => AdoptHint::WaitForTool { lock: lock.clone() },
             AdoptError::CurrentElsewhere(_) => AdoptHint::PointAtRelease,
             AdoptError::NotAdopted(_) => AdoptHint::NameDeployPath,

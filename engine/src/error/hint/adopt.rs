@@ -143,6 +143,9 @@ pub enum RightsHint {
         /// The user.
         user: String,
     },
-    /// Adopt as root, who gives directories to their owners.
-    ShareWholeDirectory,
+    /// Share the directory of a database as a whole.
+    ShareWholeDirectory {
+        /// Whether root could adopt it as it is.
+        root_may: bool,
+    },
 }
