@@ -117,7 +117,7 @@ impl Plan {
         if let Some(place) = &place {
             tool.stages.push(place.stage(args.stage.as_deref().unwrap_or(STAGE)));
         }
-        let draft = laid_over(preset.as_ref(), tool, source, args.from.is_none());
+        let draft = laid_over(preset.as_ref(), tool, source, imported.as_ref());
         let mut draft = draft.with_apart_shared_paths();
         draft.untranslated.sort();
         for setting in set_by_flags(session)? {
@@ -159,7 +159,7 @@ impl Plan {
              `cutover adopt {stage} --dry-run`"
         ));
         if let Some(preset) = &self.preset {
-            steps.push(format!("The web server's root is `{}` in the deploy path", preset.web_root()));
+            steps.push(preset.web_step(stage));
         }
         steps.push(format!("`cutover deploy {stage} --dry-run` shows what a deploy would do"));
         steps
@@ -197,9 +197,9 @@ fn find_preset(
     }
 }
 
-/// Lays the draft of the tool and the stages over the preset. `proposes` is false behind another tool: then
-/// no check is proposed, and hooks that restart services are proposals.
-fn laid_over(preset: Option<&Preset>, tool: Draft, source: &Path, proposes: bool) -> Draft {
+/// Lays the draft of the tool and the stages over the preset. Behind another tool no check is proposed, and hooks are proposals
+/// that restart services, or that migrate the database if the tool did not.
+fn laid_over(preset: Option<&Preset>, tool: Draft, source: &Path, imported: Option<&Imported>) -> Draft {
     let first = tool.stages.first();
     let value = |key: &str| {
         let found = first.and_then(|stage| stage.settings.iter().find(|setting| setting.name == key));
@@ -215,10 +215,10 @@ fn laid_over(preset: Option<&Preset>, tool: Draft, source: &Path, proposes: bool
         branch: branch.as_deref(),
     };
     let mut draft = preset.map(|preset| preset.draft(facts)).unwrap_or_default();
-    if !proposes {
+    if let Some(Imported { migrates, .. }) = imported {
         // The other tool may restart services in another way.
-        let restarts = draft.hooks.iter_mut().filter(|hook| hook.runs_sudo());
-        restarts.for_each(|hook| hook.is_proposal = true);
+        let unsure = |hook: &&mut HookDraft| hook.runs_sudo() || hook.migrates() && !migrates;
+        draft.hooks.iter_mut().filter(unsure).for_each(|hook| hook.is_proposal = true);
     } else if !host.is_empty() {
         draft.checks.push(home_page(&host));
     }
@@ -280,7 +280,8 @@ impl InitReport {
             self.deployignore = Some(ignore);
         } else {
             let lines = self.deployignore_text.lines().filter(|line| !line.starts_with('#'));
-            let standing = fs::read_to_string(&ignore).unwrap_or_default();
+            let standing =
+                if ignore.is_file() { fs::read_to_string(&ignore).unwrap_or_default() } else { String::new() };
             let missing: Vec<&str> = lines.filter(|line| !standing.lines().any(|other| other == *line)).collect();
             if !missing.is_empty() {
                 self.notes.push(format!("`{IGNORE}` stands already. Usual lines that it lacks: {}", list(missing)));

@@ -39,6 +39,11 @@ pub(super) fn text(hint: &AdoptHint) -> String {
                                      set `auto_shared = true`"
                 .into()
         }
+        AdoptHint::DecideOnConfig { path } => format!(
+            "If that of the server is right, share it with `--share {0}`, and add the line `/{path}` to `.deployignore`. If that of the \
+             source is right, let it come with `--keep {0}`",
+            quoted(path)
+        ),
         AdoptHint::ShareAbove => "Share a directory above them with `--share`, or leave them with `--keep`".into(),
         AdoptHint::MakeAbsolute { path } => {
             format!("Make `{path}` an absolute symlink, or share the directory that it leads to")

@@ -9,7 +9,9 @@ const BRANCH: &str = "ref: refs/heads/";
 /// Returns the branch that is checked out in a directory or above it.
 pub(crate) fn branch(directory: &Path) -> Option<String> {
     let git = directory.ancestors().map(|above| above.join(".git")).find(|git| git.exists())?;
-    let head = fs::read_to_string(git_dir(&git)?.join("HEAD")).ok()?;
+    let head = git_dir(&git)?.join("HEAD");
+    // To open a pipe would wait for its writer.
+    let head = fs::read_to_string(Some(head).filter(|head| head.is_file())?).ok()?;
     let branch = head.trim().strip_prefix(BRANCH)?;
     // A checkout may come from anywhere. A name with one of these is a variable in a config, or no name at all.
     let is_plain =
@@ -22,7 +24,7 @@ fn git_dir(git: &Path) -> Option<PathBuf> {
     if git.is_dir() {
         return Some(git.to_owned());
     }
-    let text = fs::read_to_string(git).ok()?;
+    let text = fs::read_to_string(Some(git).filter(|git| git.is_file())?).ok()?;
     let path = text.trim().strip_prefix("gitdir: ")?;
     Some(git.parent()?.join(path))
 }

@@ -136,6 +136,11 @@ impl HookDraft {
         self.keys.get("run").and_then(Value::as_str).is_some_and(|run| run.starts_with("sudo "))
     }
 
+    /// Returns whether it is marked as a migration.
+    pub(crate) fn migrates(&self) -> bool {
+        self.keys.get("migration").and_then(Value::as_bool) == Some(true)
+    }
+
     /// Returns the name.
     pub(crate) fn name(&self) -> &str {
         self.keys.get("name").and_then(Value::as_str).unwrap_or_default()

@@ -4,6 +4,7 @@
 //! title         the name for people
 //! found_by      lists of files; a source that has all of one list is probably of this framework
 //! web_root      the directory for the web server, in a release
+//! listens       the address at which the application answers requests itself
 //! build_keep    what a build makes: with a commit as the source it stays between builds
 //! ignore        lines of `.deployignore`
 //! keys, hooks   keys and hooks of the config, each with its reason
@@ -56,6 +57,7 @@ pub(crate) struct Preset {
     pub(crate) title: String,
     found_by: Vec<Vec<String>>,
     web_root: Option<String>,
+    listens: Option<String>,
     #[serde(default)]
     build_keep: Vec<String>,
     #[serde(default)]
@@ -130,11 +132,17 @@ impl Preset {
         Ok(None)
     }
 
-    /// Returns the directory for the web server, from the deploy path.
-    pub(crate) fn web_root(&self) -> String {
-        match &self.web_root {
-            Some(directory) => format!("current/{directory}"),
-            None => "current".to_owned(),
+    /// Returns the step that sets up the web server. The source of an application that answers requests itself is for nobody.
+    pub(crate) fn web_step(&self, stage: &str) -> String {
+        let root = self.web_root.as_deref();
+        match (&self.listens, root) {
+            (Some(address), root) => format!(
+                "The application answers requests itself, and the web server passes them on: \
+                 `cutover web nginx {stage} --proxy {address} --root {}`. Its root has public files only, and is never `current`",
+                root.unwrap_or("DIRECTORY")
+            ),
+            (None, Some(directory)) => format!("The web server's root is `current/{directory}` in the deploy path"),
+            (None, None) => "The web server's root is `current` in the deploy path".to_owned(),
         }
     }
 

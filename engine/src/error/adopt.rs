@@ -176,6 +176,9 @@ pub enum AdoptError {
     /// A path would be shared that the configuration does not declare, and only declared ones get links.
     #[error("`{0}` would be shared, and the configuration links only declared paths")]
     Undeclared(String),
+    /// The next deploy would replace configuration of the server by that of the source.
+    #[error("The source has `{0}` with another content, and the next deploy would replace that of the server")]
+    ConfigDiffers(String),
     /// More paths would be shared than a release should have links.
     #[error("{count} paths would be shared, and at most {most} can be")]
     TooManyShared {
@@ -336,6 +339,7 @@ impl AdoptError {
             | AdoptError::TooManyShared { .. }
             | AdoptError::InShared { .. }
             | AdoptError::SharedTwice { .. } => ErrorId::CannotShare,
+            AdoptError::ConfigDiffers(_) => ErrorId::ConfigDiffers,
             AdoptError::KeepsChanging(_) | AdoptError::SiteReplaced(_) => ErrorId::SiteKeepsChanging,
             AdoptError::DatabaseBusy(_) => ErrorId::DatabaseBusy,
             AdoptError::JournalLeft { .. } => ErrorId::TransactionCutShort,

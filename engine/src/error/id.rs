@@ -281,6 +281,8 @@ ids! {
     SiteUnreadable = "site-unreadable";
     /// A path of the site cannot be shared.
     CannotShare = "cannot-share";
+    /// The site and the source have different configuration.
+    ConfigDiffers = "config-differs";
     /// The site keeps changing.
     SiteKeepsChanging = "site-keeps-changing";
     /// The web server could not read a release.

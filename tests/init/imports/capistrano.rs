@@ -173,11 +173,6 @@ fn a_configuration_of_capistrano_is_translated_and_what_is_not_is_listed() {
     touch $CUTOVER_RELEASE_PATH/tmp/restart.txt
     """
 
-    [[hooks]]
-    name = "deploy:report"
-    phase = "before_switch"
-    run = "cd $CUTOVER_RELEASE_PATH && ./bin/report"
-
     [production]
     host = "web1.example.com"
     user = "app"
@@ -186,6 +181,11 @@ fn a_configuration_of_capistrano_is_translated_and_what_is_not_is_listed() {
     deploy_path = "/var/www/shop"
     ref = "release"
     shared_dirs = ["log", "tmp", "public/uploads", "storage", "private"]
+
+    [[production.hooks]]
+    name = "deploy:report"
+    phase = "before_switch"
+    run = "cd $CUTOVER_RELEASE_PATH && ./bin/report"
 
     [staging]
     host = "staging.example.com"
@@ -241,4 +241,152 @@ fn a_configuration_of_capistrano_is_translated_and_what_is_not_is_listed() {
         "config/deploy/production.rb",
     ]);
     assert!(named.contains("[production]") && !named.contains("[staging]"), "{named}");
+}
+
+#[test]
+fn a_task_with_conditions_and_one_of_another_server_are_no_hooks() {
+    let workshop = Workshop::new();
+    workshop.write("Capfile", "require 'capistrano/rails/assets'\n");
+    workshop.write(
+        "config/deploy.rb",
+        r#"
+set :application, "shop"
+after "deploy:published", "seed" do
+  on roles(:app) do
+    execute "cd #{release_path} && bin/reset"
+  end
+end unless fetch(:stage) == :production
+set :deploy_to, "/srv/real"
+set_if_empty :deploy_to, "/srv/usual"
+set_if_empty :branch, "main"
+namespace :deploy do
+  task :purge do
+    on "backup@nas.example.com" do
+      execute :rm, "-rf", "storage"
+    end
+  end
+  task :here do
+    on :local do
+      execute "./tell"
+    end
+  end
+  task :some do
+    on roles(:app, filter: :main) do
+      execute "./some"
+    end
+  end
+  task :of_jobs do
+    on roles(:jobs) do
+      execute "./jobs"
+    end
+  end
+  task :warm do
+    on roles(:app), in: :sequence, wait: 5 do
+      execute "./bin/warm"
+      within release_path do
+        execute "./bin/own"
+      end
+    end
+  end
+  after :published, :purge
+  after :published, :here
+  after :published, :some
+  after :published, :of_jobs
+  after :published, :warm
+end
+"#,
+    );
+    let production = "server 'db1.example.com', roles: %w[db], no_release: true\n\
+                      server 'jobs1.example.com', roles: %w[jobs]\n\
+                      server 'web1.example.com', roles: %w[app web]\n";
+    workshop.write("config/deploy/production.rb", production);
+    let config = workshop.translates(&["capistrano"]);
+    assert!(config.contains("# name = \"migrate\"\n"), "{config}");
+    assert_snapshot!(config.split_once("\n[[hooks]]\nname = \"deploy:warm\"").unwrap().1, @r#"
+    phase = "after_switch"
+    run = """
+    set -e
+    cd "$HOME"
+    ./bin/warm
+    cd "$CUTOVER_RELEASE_PATH"
+    ./bin/own
+    """
+
+    [production]
+    host = "web1.example.com"
+    deploy_path = "/srv/real"
+
+    # Not translated:
+    #   config/deploy.rb:3: after "deploy:published", "seed" do
+    #     It was not read: it is no setting that stands there as it is
+    #   config/deploy.rb:12: task :purge do
+    #     The task does more than run plain commands
+    #   config/deploy.rb:17: task :here do
+    #     The task does more than run plain commands
+    #   config/deploy.rb:22: task :some do
+    #     The task does more than run plain commands
+    #   config/deploy.rb:40: after :published, :purge
+    #     The task `deploy:purge` is not one of plain commands
+    #   config/deploy.rb:41: after :published, :here
+    #     The task `deploy:here` is not one of plain commands
+    #   config/deploy.rb:42: after :published, :some
+    #     The task `deploy:some` is not one of plain commands
+    #   config/deploy.rb:43: after :published, :of_jobs
+    #     It runs on servers of a role that the server of no stage has
+    #   config/deploy/production.rb:1: server 'db1.example.com', roles: %w[db], no_release: true
+    #     It gets no releases
+    #   config/deploy/production.rb:2: server 'jobs1.example.com', roles: %w[jobs]
+    #     A stage has one server here, and this is a further one
+    "#);
+}
+
+#[test]
+fn a_list_is_whole_or_what_it_lacks_is_listed() {
+    let workshop = Workshop::new();
+    workshop.write(
+        "config/deploy.rb",
+        r#"
+set :deploy_to, "/srv/shop"
+append :linked_dirs, "log", "public/#{ENV['TENANT']}/uploads"
+set :linked_files, fetch(:linked_files, %w[config/master.key]).push('.env')
+set :base, %w[tmp]
+set :other, fetch(:base) + %w[public/uploads]
+set :ssh_options, { user: 'deploy', password: 'hunter2' }
+"#,
+    );
+    workshop.write(
+        "config/deploy/production.rb",
+        "server 'web1.example.com'\nset :linked_files, fetch(:linked_files, %w[no]).push('b')\n",
+    );
+    assert_snapshot!(workshop.translates(&["capistrano"]), @r#"
+    # Cutover deploys this application as this file says. `cutover init` translated it from Capistrano
+    # (config/deploy.rb, config/deploy/production.rb).
+    # `cutover config show` prints the settings as they count, `cutover deploy --dry-run` what a deploy
+    # would do.
+
+    shared_dirs = ["log"]
+    shared_files = ["config/master.key", ".env"]
+    keep_releases = 5
+
+    [production]
+    host = "web1.example.com"
+    user = "deploy"
+    deploy_path = "/srv/shop"
+    shared_files = ["config/master.key", ".env", "b"]
+
+    # Not translated:
+    #   config/deploy.rb:3: append :linked_dirs, "log", "public/#{ENV['TENANT']}/uploads"
+    #     A path in the list has code: write it into the list
+    #   config/deploy.rb:5: set :base, %w[tmp]
+    #     Cutover has no such setting
+    #   config/deploy.rb:6: set :other, fetch(:base) + %w[public/uploads]
+    #     It was not read: it is no setting that stands there as it is
+    #   config/deploy.rb:7: set :ssh_options, { user: 'deploy', password: '…' }
+    #     Cutover logs in with a key, or asks for the password
+    "#);
+    workshop.write(
+        "config/deploy.rb",
+        "set :deploy_to, '/srv/shop'\nset :linked_dirs, fetch(:base, []) + %w[public/uploads]\n",
+    );
+    assert_eq!(workshop.untranslated(&["capistrano"]).len(), 1);
 }

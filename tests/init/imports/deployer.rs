@@ -303,3 +303,188 @@ after:
     #     The task `upload` is not one of plain commands
     "#);
 }
+
+#[test]
+fn a_task_with_conditions_and_one_of_another_place_are_no_hooks() {
+    let workshop = Workshop::new();
+    workshop.write(
+        "deploy.php",
+        r"<?php
+namespace Deployer;
+host('stage.example.com')->set('deploy_path', '/srv/s')->setLabels(['stage' => 'staging']);
+host('prod.example.com')->set('deploy_path', '/srv/p')->setLabels(['stage' => 'production']);
+task('reset', function () { run('cd {{release_path}} && php artisan migrate:fresh --seed'); })->select('stage=staging');
+task('once', function () { run('cd {{release_path}} && ./once'); })->once()->desc('Once');
+task('assets', function () { run('npm ci'); })->local();
+task('tell', function () { runLocally('./tell'); });
+task('warm', function () { run('./bin/warm'); });
+task('off', 'rm -rf /srv/x');
+task('off')->disable();
+task('group', ['warm', 'reset'])->select('stage=staging');
+after('deploy:symlink', 'reset');
+after('deploy:symlink', 'once');
+after('deploy:symlink', 'assets');
+before('deploy:update_code', 'assets');
+after('deploy:symlink', 'tell');
+after('deploy:symlink', 'warm');
+after('deploy:symlink', 'off');
+after('deploy:symlink', 'group');
+",
+    );
+    let config = workshop.translates(&["deployer"]);
+    assert_snapshot!(config.split_once("\n[[hooks]]").unwrap().1, @r#"
+    name = "once"
+    phase = "after_switch"
+    run = "cd $CUTOVER_RELEASE_PATH && ./once"
+
+    [[hooks]]
+    name = "assets"
+    phase = "build"
+    run = "npm ci"
+
+    [[hooks]]
+    name = "warm"
+    phase = "after_switch"
+    run = """
+    set -e
+    cd "$HOME"
+    ./bin/warm
+    """
+
+    [staging]
+    host = "stage.example.com"
+    deploy_path = "/srv/s"
+
+    [production]
+    host = "prod.example.com"
+    deploy_path = "/srv/p"
+
+    # Not translated:
+    #   deploy.php:5: task('reset', function () { run('cd {{release_path}} && php artisan migrate:fresh --seed'); })->sele…
+    #     The task `reset` has conditions of its own: `select`
+    #   deploy.php:11: task('off')->disable();
+    #     The task `off` has conditions of its own: `disable`
+    #   deploy.php:12: task('group', ['warm', 'reset'])->select('stage=staging');
+    #     The task `group` has conditions of its own: `select`
+    #   deploy.php:13: after('deploy:symlink', 'reset');
+    #     The task `reset` is not one of plain commands
+    #   deploy.php:15: after('deploy:symlink', 'assets');
+    #     The task `assets` runs on this machine: here a build does, before the upload
+    #   deploy.php:17: after('deploy:symlink', 'tell');
+    #     The task `tell` runs on this machine: here a build does, before the upload
+    #   deploy.php:19: after('deploy:symlink', 'off');
+    #     The task `off` is not one of plain commands
+    #   deploy.php:20: after('deploy:symlink', 'group');
+    #     The task `group` is not one of plain commands
+    "#);
+}
+
+#[test]
+fn names_in_values_are_replaced_through_each_other_and_what_has_code_is_listed() {
+    let workshop = Workshop::new();
+    workshop.write(
+        "deploy.php",
+        r"<?php
+namespace Deployer {
+set('application', 'shop');
+set('base', '/srv/{{application}}');
+set('tenant', getenv('TENANT'));
+set('shared_dirs', ['storage', 'data/{{tenant}}', 'logs/{{application}}', $more]);
+set('shared_files', ['.env', 'config/{{region}}.php']);
+set('clear_paths', ['tests', '{{tenant}}']);
+set('branch', '{{tenant}}-main');
+set('port', 2222);
+set('keep_releases', -1);
+set('loop', '{{loop}}');
+host('a.example.com')->set('deploy_path', '{{base}}/a')->set('keep_releases', 20)->set('region', 'eu');
+host('b.example.com')->set('deploy_path', '{{loop}}')->set('remote_user', getenv('ME'))->setPort($port);
+host($_SERVER['HOST'])->set('deploy_path', '/srv/c');
+}
+",
+    );
+    assert_snapshot!(workshop.translates(&["deployer"]), @r#"
+    # Cutover deploys this application as this file says. `cutover init` translated it from Deployer
+    # (deploy.php).
+    # `cutover config show` prints the settings as they count, `cutover deploy --dry-run` what a deploy
+    # would do.
+
+    exclude = ["/tests"]
+    keep_releases = 4294967295
+    shared_files = [".env"]
+
+    ["a.example.com"]
+    host = "a.example.com"
+    port = 2222
+    deploy_path = "/srv/shop/a"
+    keep_releases = 20
+
+    ["b.example.com"]
+    host = "b.example.com"
+
+    # Write the right path here.
+    deploy_path = "/srv/b.example.com"
+
+    # Not translated:
+    #   deploy.php:4: set('base', '/srv/{{application}}');
+    #     Cutover has no such setting
+    #   deploy.php:5: set('tenant', getenv('TENANT'));
+    #     It was not read: it is no setting that stands there as it is
+    #   deploy.php:6: set('shared_dirs', ['storage', 'data/{{tenant}}', 'logs/{{application}}', $more]);
+    #     It was not read: it is no setting that stands there as it is
+    #   deploy.php:7: set('shared_files', ['.env', 'config/{{region}}.php']);
+    #     A path in the list does not stand there as it is: write it into the list
+    #   deploy.php:8: set('clear_paths', ['tests', '{{tenant}}']);
+    #     A path in the list does not stand there as it is: write it into the list
+    #   deploy.php:9: set('branch', '{{tenant}}-main');
+    #     Its value does not stand there as it is
+    #   deploy.php:12: set('loop', '{{loop}}');
+    #     Cutover has no such setting
+    #   deploy.php:13: host('a.example.com')->set('deploy_path', '{{base}}/a')->set('keep_releases', 20)->set('region', 'eu…
+    #     Cutover has no such setting
+    #   deploy.php:14: host('b.example.com')->set('deploy_path', '{{loop}}')->set('remote_user', getenv('ME'))->setPort($po…
+    #     It was not read: it is no setting that stands there as it is
+    #   deploy.php:14: host('b.example.com')->set('deploy_path', '{{loop}}')->set('remote_user', getenv('ME'))->setPort($po…
+    #     It was not read: it is no setting that stands there as it is
+    #   deploy.php:14: host('b.example.com')->set('deploy_path', '{{loop}}')->set('remote_user', getenv('ME'))->setPort($po…
+    #     Its value does not stand there as it is: write `deploy_path` of the stage
+    #   deploy.php:14: host('b.example.com')->set('deploy_path', '{{loop}}')->set('remote_user', getenv('ME'))->setPort($po…
+    #     Its value does not stand there as it is: write `port` of the stage
+    #   deploy.php:14: host('b.example.com')->set('deploy_path', '{{loop}}')->set('remote_user', getenv('ME'))->setPort($po…
+    #     Its value does not stand there as it is: write `user` of the stage
+    #   deploy.php:15: host($_SERVER['HOST'])->set('deploy_path', '/srv/c');
+    #     It was not read: it is no setting that stands there as it is
+    "#);
+}
+
+#[test]
+fn the_steps_of_an_own_deploy_are_hooks_or_listed() {
+    let workshop = Workshop::new();
+    let own = |recipe: &str, steps: &str| {
+        let text = format!(
+            "<?php\nnamespace Deployer;\nrequire 'recipe/{recipe}.php';\nhost('a.example.com')->set('deploy_path', '/srv/a');\n\
+             task('deploy', [{steps}]);\n"
+        );
+        workshop.write("deploy.php", &text);
+        (workshop.translates(&["deployer"]), workshop.untranslated(&["deployer"]))
+    };
+    workshop.write("artisan", "");
+    let (config, left) =
+        own("common", "'deploy:prepare', 'deploy:vendors', 'deploy:clear_paths', 'deploy:magic', 'deploy:publish'");
+    assert!(config.contains("\nrun = \"composer install --verbose"), "{config}");
+    assert_eq!(
+        left,
+        [
+            "deploy.php:5: task('deploy', ['deploy:prepare', 'deploy:vendors', 'deploy:clear_paths', 'deploy:magic', 'deploy:pu…"
+        ]
+    );
+    // A database is migrated only where the other tool does.
+    let migrate = "\nname = \"migrate\"\n";
+    let (config, _) = own("laravel", "'deploy:prepare', 'deploy:vendors', 'deploy:publish'");
+    assert!(!config.contains(migrate) && config.contains("# name = \"migrate\"\n"), "{config}");
+    let (config, _) = own("laravel", "'deploy:prepare', 'artisan:migrate', 'deploy:publish'");
+    assert!(config.contains(migrate), "{config}");
+    let (config, _) = own("laravel", "'deploy:prepare', 'inner', 'deploy:publish']); task('inner', ['artisan:migrate'");
+    assert!(config.contains(migrate), "{config}");
+    let (config, _) = own("laravel", "'artisan:migrate']); task('artisan:migrate')->select('stage=x'); task('b', ['x'");
+    assert!(!config.contains(migrate), "{config}");
+}

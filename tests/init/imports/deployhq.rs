@@ -1,5 +1,7 @@
 //! What the API of DeployHQ returns.
 
+use std::fs;
+
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
@@ -118,4 +120,20 @@ fn what_deployhq_has_is_translated() {
     let target = ["init", "--print", "--from", "deployhq", "--target", "me@web7:/srv/a", "--stage", "eu"];
     let config = workshop.succeed(&target);
     assert!(config.contains("[eu]\nhost = \"web7\"\n") && config.contains("npm run build"), "{config}");
+}
+
+#[test]
+fn the_directory_of_a_server_is_the_source_and_a_command_without_a_server_is_listed() {
+    let workshop = Workshop::new();
+    let servers = json!([
+        { "identifier": "a", "name": "Web", "protocol_type": "ssh", "hostname": "web1", "server_path": "/srv/a", "root_path": "dist/public/" },
+        { "identifier": "b", "name": "Old", "protocol_type": "ftp", "hostname": "old", "server_path": "/srv/b" },
+        { "cback": "after_changes", "description": "x", "command": "./x", "servers": [{ "identifier": "b" }] },
+    ]);
+    workshop.write("deployhq.json", &serde_json::to_string_pretty(&servers).unwrap());
+    fs::create_dir_all(workshop.path("shop/dist/public")).unwrap();
+    let config = workshop.translates(&["deployhq"]);
+    assert!(config.contains("\nsource = \"dist/public\"\n") && !config.contains("[[hooks]]"), "{config}");
+    let left = workshop.untranslated(&["deployhq"]);
+    assert!(left.iter().any(|part| part.contains("./x")), "{left:?}");
 }

@@ -3,12 +3,15 @@
 //! A setting of `deploy.rb` is one of the top, and each file of `config/deploy/` is a stage. `fetch(:name)` in a text is
 //! replaced where that setting is a text itself. Tasks that only run plain commands become hooks.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use toml::Value;
+
 use super::capistrano_scope::{Names, Scope, parts_of};
-use super::capistrano_tasks::{Event, Tasks};
+use super::capistrano_tasks::{Event, Plain, Tasks};
 use super::commands::{hook, phase_of_capistrano, stage_name};
-use super::file::{SourceFile, files_in, first_of, none_found};
+use super::file::{SourceFile, files_in, first_of, is_secret, none_found};
 use super::imported::Imported;
 use super::literal::Literal;
 use super::ruby::{self, Statement};
@@ -78,6 +81,8 @@ fn holds_nothing(directory: &Path) -> bool {
 struct Reading {
     left: Leftovers,
     preset: Option<&'static str>,
+    /// Whether a deploy migrates the database.
+    migrates: bool,
     files: Vec<String>,
 }
 
@@ -92,7 +97,11 @@ impl Reading {
             match (statement.name(), argument.as_deref()) {
                 ("require", Some(part)) if OF_CAPISTRANO.contains(&part) => {}
                 ("install_plugin" | "include", _) => {}
-                ("require", Some(part)) if part.starts_with("capistrano/rails") => self.preset = Some("rails"),
+                ("require", Some(part)) if part.starts_with("capistrano/rails") => {
+                    self.preset = Some("rails");
+                    let (_, part) = part.split_at("capistrano/rails".len());
+                    self.migrates |= ["", "/migrations"].contains(&part);
+                }
                 // The preset installs the gems too.
                 ("require", Some("capistrano/bundler")) if file.text.contains("capistrano/rails") => {}
                 ("require", Some(_)) => self.left.add(file, line, "Tasks of a plugin are not read"),
@@ -137,7 +146,6 @@ impl Reading {
         if !draft.settings.iter().any(|setting| setting.name == "keep_releases") {
             draft.set(Setting::new("keep_releases", KEPT));
         }
-        draft.hooks = self.hooks(top, &top.tasks);
         let without_stages = scopes.is_empty() && !top.servers.is_empty();
         let own = without_stages.then_some(top);
         for scope in scopes.iter().chain(own) {
@@ -145,12 +153,23 @@ impl Reading {
             let stage = self.stage(&names, scope);
             draft.stages.push(stage);
         }
+        for (hook, roles) in self.hooks(top, &top.tasks) {
+            let has_roles = |scope: &Scope| {
+                scope.servers().is_none_or(|(server, _)| roles.iter().all(|role| server.has_role(role)))
+            };
+            let are_in: Vec<bool> = scopes.iter().chain(own).map(has_roles).collect();
+            if are_in.iter().all(|&is_in| is_in) {
+                draft.hooks.push(hook);
+            } else {
+                self.add_where(&mut draft.stages, &are_in, &hook);
+            }
+        }
         if let (Some(server), false) = (top.servers.first(), without_stages) {
             let reason = "It stands beside the stages: write it into one of them".to_owned();
             self.left.push(Untranslated { found: server.found.clone(), reason });
         }
         draft.untranslated = self.left.finish();
-        Imported { draft, preset: self.preset, files: self.files }
+        Imported { draft, preset: self.preset, migrates: self.migrates, files: self.files }
     }
 
     fn stage(&mut self, names: &Names<'_>, scope: &Scope) -> StageDraft {
@@ -175,14 +194,18 @@ impl Reading {
             for setting in self.settings(names, scope) {
                 stage.set(setting);
             }
-            stage.hooks = self.hooks(names.top, &scope.tasks);
+            for (hook, roles) in self.hooks(names.top, &scope.tasks) {
+                let server = scope.servers();
+                let is_in = server.is_none_or(|(server, _)| roles.iter().all(|role| server.has_role(role)));
+                self.add_where(std::slice::from_mut(&mut stage), &[is_in], &hook);
+            }
         }
         stage
     }
 
-    /// Sets host, user, port and key: those of the first server.
+    /// Sets host, user, port and key: those of the server of the application.
     fn set_server(&mut self, names: &Names<'_>, scope: &Scope, stage: &mut StageDraft) {
-        let Some((first, others)) = scope.servers.split_first() else {
+        let Some((first, others)) = scope.servers() else {
             if let Some(found) = &scope.found {
                 self.leave(found, "The file names no server: `host` is only a placeholder");
             }
@@ -216,7 +239,12 @@ impl Reading {
             stage.set(at(Setting::new("identity_file", key)));
         }
         for other in others.iter().filter(|other| names.text(&other.host) != names.text(&first.host)) {
-            self.leave(&other.found, "A stage has one server here, and this is a further one");
+            let reason = if other.gets_releases {
+                "A stage has one server here, and this is a further one"
+            } else {
+                "It gets no releases"
+            };
+            self.leave(&other.found, reason);
         }
     }
 
@@ -228,8 +256,8 @@ impl Reading {
             let translated = match name.as_str() {
                 "keep_releases" => value.as_number().map(|number| Setting::new("keep_releases", number)),
                 "branch" => names.text(value).map(|branch| Setting::new("ref", branch)),
-                "linked_dirs" => Some(Setting::new("shared_dirs", names.list("linked_dirs"))),
-                "linked_files" => Some(Setting::new("shared_files", names.list("linked_files"))),
+                "linked_dirs" => Some(Setting::new("shared_dirs", self.list(names, name))),
+                "linked_files" => Some(Setting::new("shared_files", self.list(names, name))),
                 "application" | "deploy_to" | "user" | "stage" | "stages" | "default_stage" => continue,
                 "ssh_options" => {
                     self.tell_of_ssh_options(value, found);
@@ -249,23 +277,48 @@ impl Reading {
         settings
     }
 
+    /// Returns a list, and lists the lines with items that have code.
+    fn list(&mut self, names: &Names<'_>, name: &str) -> Vec<Value> {
+        let list = names.list(name);
+        for found in &list.left {
+            self.leave(found, "A path in the list has code: write it into the list");
+        }
+        list.items
+    }
+
     fn tell_of_ssh_options(&mut self, value: &Literal, found: &Found) {
         let Literal::Map(options) = value else { return self.leave(found, "Use `ssh_config` for it") };
         let others = options.iter().filter(|(name, _)| !["user", "port", "keys"].contains(&name.as_str()));
-        let names: Vec<String> = others.map(|(name, _)| format!("`{name}`")).collect();
+        let (secrets, others): (Vec<_>, Vec<_>) = others.partition(|(name, _)| is_secret(name));
+        if !secrets.is_empty() {
+            self.leave(found, "Cutover logs in with a key, or asks for the password");
+        }
+        let names: Vec<String> = others.iter().map(|(name, _)| format!("`{name}`")).collect();
         if !names.is_empty() {
             self.leave(found, &format!("Cutover takes {} from `~/.ssh/config`", names.join(", ")));
         }
     }
 
-    /// Returns the hooks: tasks that run before or after those of Capistrano.
-    fn hooks(&mut self, top: &Scope, tasks: &Tasks) -> Vec<HookDraft> {
+    /// Adds a hook to the stages whose server has its roles.
+    fn add_where(&mut self, stages: &mut [StageDraft], are_in: &[bool], hook: &HookDraft) {
+        for (stage, _) in stages.iter_mut().zip(are_in).filter(|(_, is_in)| **is_in) {
+            stage.hooks.push(hook.clone());
+        }
+        if let (false, Some(found)) = (are_in.contains(&true), &hook.found) {
+            self.leave(found, "It runs on servers of a role that the server of no stage has");
+        }
+    }
+
+    /// Returns the hooks, each with the roles of its servers: tasks that run before or after those of Capistrano.
+    fn hooks(&mut self, top: &Scope, tasks: &Tasks) -> Vec<(HookDraft, BTreeSet<String>)> {
         let mut hooks = Vec::new();
         for Event { is_before, task, runs, found } in &tasks.events {
             let phase = phase_of_capistrano(*is_before, task);
-            let commands = tasks.commands(runs).or_else(|| top.tasks.commands(runs));
-            match (phase, commands) {
-                (Some(phase), Some(commands)) => hooks.push(hook(runs, phase, &commands).found(found.clone())),
+            let plain = tasks.plain(runs).or_else(|| top.tasks.plain(runs));
+            match (phase, plain) {
+                (Some(phase), Some(Plain { commands, roles })) => {
+                    hooks.push((hook(runs, phase, commands).found(found.clone()), roles.clone()));
+                }
                 (None, _) => self.leave(found, "Cutover has no such moment"),
                 (_, None) => self.leave(found, &format!("The task `{runs}` is not one of plain commands")),
             }

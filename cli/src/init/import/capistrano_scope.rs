@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::Value;
 
 use super::capistrano_tasks::Tasks;
-use super::literal::Literal;
+use super::literal::{Literal, Lookups};
 use super::ruby::{self, Statement};
 use crate::init::draft::Found;
 
@@ -38,6 +38,20 @@ pub(crate) enum Change {
     Append,
     /// It removes items.
     Remove,
+    /// It sets it if nothing did before.
+    Default,
+}
+
+/// Settings in their order, from the top to a stage.
+type Changes<'a> = Vec<&'a (Change, Literal, Found)>;
+
+/// A list, and the items that are not in it because they have code.
+#[derive(Debug, Default)]
+pub(crate) struct List {
+    /// The items.
+    pub(crate) items: Vec<Value>,
+    /// The places of those that have code.
+    pub(crate) left: Vec<Found>,
 }
 
 /// A server.
@@ -51,6 +65,10 @@ pub(crate) struct Server {
     pub(crate) port: Option<i64>,
     /// Its options of SSH.
     pub(crate) options: Option<Literal>,
+    /// Its roles. None are known: it may have any.
+    pub(crate) roles: Vec<String>,
+    /// Whether it gets releases.
+    pub(crate) gets_releases: bool,
     /// The place.
     pub(crate) found: Found,
 }
@@ -63,13 +81,33 @@ impl Scope {
         }
         Some(match statement.name() {
             "lock" => true,
-            "set" | "set_if_empty" => read_set(statement, found, self),
+            "set" => read_set(statement, Change::Set, found, self),
+            "set_if_empty" => read_set(statement, Change::Default, found, self),
             "append" | "push" => read_list(statement, Change::Append, found, self),
             "remove" => read_list(statement, Change::Remove, found, self),
             "server" => read_server(statement, found, self),
             "role" => read_role(statement, found, self),
             _ => return None,
         })
+    }
+}
+
+impl Server {
+    /// Returns whether tasks for a role run on the server.
+    pub(crate) fn has_role(&self, role: &str) -> bool {
+        let is_in = |wanted: &str| self.roles.iter().any(|role| role == wanted);
+        self.roles.is_empty() || role == "all" || is_in("all") || is_in(role)
+    }
+}
+
+impl Scope {
+    /// Returns the server of the stage, and the other ones. Of several it is one of the application.
+    pub(crate) fn servers(&self) -> Option<(&Server, Vec<&Server>)> {
+        let is_of_application =
+            |server: &&Server| server.gets_releases && ["app", "web"].iter().any(|role| server.has_role(role));
+        let chosen = self.servers.iter().find(is_of_application);
+        let chosen = chosen.or_else(|| self.servers.iter().find(|server| server.gets_releases))?;
+        Some((chosen, self.servers.iter().filter(|server| !std::ptr::eq(*server, chosen)).collect()))
     }
 }
 
@@ -84,10 +122,17 @@ pub(crate) struct Names<'a> {
 impl Names<'_> {
     /// Returns the last value of a setting, and its place. None if nothing sets it, or code does.
     pub(crate) fn last(&self, name: &str) -> Option<(&Literal, &Found)> {
-        let says = |scope: &&Scope| scope.unread.contains(name) || scope.settings.contains_key(name);
-        let scope = self.stage.filter(says).unwrap_or(self.top);
-        let last = scope.settings.get(name)?.last().filter(|_| !scope.unread.contains(name));
+        if self.is_unread(name) {
+            return None;
+        }
+        let changes = self.changes(name);
+        let last = changes.iter().rfind(|(change, ..)| *change != Change::Default).or(changes.first());
         last.map(|(_, value, found)| (value, found))
+    }
+
+    fn changes(&self, name: &str) -> Changes<'_> {
+        let scopes = [Some(self.top), self.stage].into_iter().flatten();
+        scopes.filter_map(|scope| scope.settings.get(name)).flatten().collect()
     }
 
     /// Returns whether code sets a setting.
@@ -99,27 +144,33 @@ impl Names<'_> {
 
     /// Returns a text, with settings that are texts in the place of `fetch(:name)`.
     pub(crate) fn text(&self, value: &Literal) -> Option<String> {
-        self.text_at(value, 0)
+        self.text_within(value, &Lookups::default())
     }
 
-    fn text_at(&self, value: &Literal, depth: usize) -> Option<String> {
-        // Settings that name each other have no value.
+    fn text_within(&self, value: &Literal, lookups: &Lookups) -> Option<String> {
         let replace = |code: &str| {
             let name = code.strip_prefix("fetch(:").and_then(|rest| rest.strip_suffix(')'))?;
-            let is_next = depth < 8;
-            self.last(name).filter(|_| is_next).and_then(|(value, _)| self.text_at(value, depth + 1))
+            lookups.take()?;
+            self.last(name).and_then(|(value, _)| self.text_within(value, lookups))
         };
         value.text(&replace)
     }
 
     /// Returns a list after all that was appended to it and removed from it.
-    pub(crate) fn list(&self, name: &str) -> Vec<Value> {
-        let mut list: Vec<String> = Vec::new();
-        let scopes = [Some(self.top), self.stage].into_iter().flatten();
-        for (change, value, _) in scopes.filter_map(|scope| scope.settings.get(name)).flatten() {
-            let items: Vec<String> = value.items().into_iter().filter_map(|item| self.text(item)).collect();
+    pub(crate) fn list(&self, name: &str) -> List {
+        let (mut list, mut left): (Vec<String>, Vec<Found>) = (Vec::new(), Vec::new());
+        for (number, (change, value, found)) in self.changes(name).into_iter().enumerate() {
+            if *change == Change::Default && number > 0 {
+                continue;
+            }
+            let texts: Vec<Option<String>> = value.items().into_iter().map(|item| self.text(item)).collect();
+            if *change == Change::Set {
+                left.clear();
+            }
+            left.extend(texts.iter().filter(|text| text.is_none()).map(|_| found.clone()));
+            let items = texts.into_iter().flatten();
             match change {
-                Change::Set => list = items,
+                Change::Set | Change::Default => list = items.collect(),
                 Change::Append => list.extend(items),
                 Change::Remove => {
                     let items = BTreeSet::from_iter(items);
@@ -128,7 +179,8 @@ impl Names<'_> {
             }
         }
         let mut known = BTreeSet::new();
-        list.into_iter().filter(|item| known.insert(item.clone())).map(Value::from).collect()
+        left.dedup();
+        List { items: list.into_iter().filter(|item| known.insert(item.clone())).map(Value::from).collect(), left }
     }
 }
 
@@ -144,18 +196,27 @@ pub(crate) fn parts_of(host: &str) -> (Option<String>, String, Option<i64>) {
     }
 }
 
+/// Returns the texts of a list.
+fn names_in(value: &Literal) -> Vec<String> {
+    value.items().into_iter().filter_map(Literal::as_plain).collect()
+}
+
 fn name_of(statement: &Statement) -> Option<String> {
     ruby::value(statement.arguments().first()?)?.as_plain()
 }
 
 /// `set :name, value`, and the older `set :name, fetch(:name, []).push('a')`.
-fn read_set(statement: &Statement, found: &Found, scope: &mut Scope) -> bool {
+fn read_set(statement: &Statement, change: Change, found: &Found, scope: &mut Scope) -> bool {
     let Some(name) = name_of(statement) else { return false };
     let arguments = statement.arguments();
     let read = match &arguments[1..] {
         [words] => match ruby::value(words) {
-            Some(value) => Some((Change::Set, value)),
-            None => pushed(words).map(|value| (Change::Append, value)),
+            Some(value) => Some((change, value)),
+            None => pushed(words, &name).filter(|_| change == Change::Set).map(|(usual, value)| {
+                let usual = (Change::Default, usual, found.clone());
+                scope.settings.entry(name.clone()).or_default().push(usual);
+                (Change::Append, value)
+            }),
         },
         // `set :ssh_options, user: 'a', port: 2222`
         [] => None,
@@ -163,27 +224,35 @@ fn read_set(statement: &Statement, found: &Found, scope: &mut Scope) -> bool {
             .iter()
             .map(|words| ruby::pair(words))
             .collect::<Option<Vec<_>>>()
-            .map(|pairs| (Change::Set, Literal::Map(pairs))),
+            .map(|pairs| (change, Literal::Map(pairs))),
     };
     let read = read.or_else(|| {
         let [words] = &arguments[1..] else { return None };
-        ruby::pair(words).map(|pair| (Change::Set, Literal::Map(vec![pair])))
+        ruby::pair(words).map(|pair| (change, Literal::Map(vec![pair])))
     });
     let Some((change, value)) = read else {
         scope.unread.insert(name);
         return false;
     };
-    scope.unread.remove(&name);
+    if change == Change::Set {
+        scope.unread.remove(&name);
+    }
     scope.settings.entry(name).or_default().push((change, value, found.clone()));
     true
 }
 
-/// `fetch(:name, []).push('a', 'b')`, `.concat(%w[a b])` and `+ %w[a b]`
-fn pushed(words: &[ruby::Word]) -> Option<Literal> {
+/// `fetch(:name, []).push('a', 'b')`, `.concat(%w[a b])` and `+ %w[a b]`. Returns what `fetch` gives if nothing was set, and the
+/// items that are added.
+fn pushed(words: &[ruby::Word], name: &str) -> Option<(Literal, Literal)> {
     if words.first()?.name() != Some("fetch") {
         return None;
     }
     let close = ruby::closing(words, 1)?;
+    let usual = match &ruby::split(words.get(2..close)?)[..] {
+        [fetched] if ruby::value(fetched)?.as_plain()? == name => Literal::List(Vec::new()),
+        [fetched, usual] if ruby::value(fetched)?.as_plain()? == name => ruby::value(usual)?,
+        _ => return None,
+    };
     let rest = words.get(close + 1..)?;
     let inner = match rest {
         [dot, method, open, inner @ .., end]
@@ -195,14 +264,17 @@ fn pushed(words: &[ruby::Word]) -> Option<Literal> {
         _ => return None,
     };
     let values: Vec<Literal> = ruby::split(inner).into_iter().map(ruby::value).collect::<Option<_>>()?;
-    Some(Literal::List(values.iter().flat_map(|value| value.items()).cloned().collect()))
+    Some((usual, Literal::List(values.iter().flat_map(|value| value.items()).cloned().collect())))
 }
 
 /// `append :name, 'a', 'b'`
 fn read_list(statement: &Statement, change: Change, found: &Found, scope: &mut Scope) -> bool {
     let Some(name) = name_of(statement) else { return false };
     let values: Option<Vec<Literal>> = statement.arguments()[1..].iter().map(|words| ruby::value(words)).collect();
-    let Some(values) = values else { return false };
+    let Some(values) = values else {
+        // A part of the list is not known: the line is listed.
+        return false;
+    };
     let items = values.iter().flat_map(|value| value.items()).cloned().collect();
     scope.settings.entry(name).or_default().push((change, Literal::List(items), found.clone()));
     true
@@ -212,17 +284,29 @@ fn read_list(statement: &Statement, change: Change, found: &Found, scope: &mut S
 fn read_server(statement: &Statement, found: &Found, scope: &mut Scope) -> bool {
     let arguments = statement.arguments();
     let Some(host) = arguments.first().and_then(|words| ruby::value(words)) else { return false };
-    let mut server = Server { host, user: None, port: None, options: None, found: found.clone() };
+    let mut server = Server {
+        host,
+        user: None,
+        port: None,
+        options: None,
+        roles: Vec::new(),
+        gets_releases: true,
+        found: found.clone(),
+    };
     for words in &arguments[1..] {
         match ruby::pair(words) {
             Some((name, value)) if name == "user" => server.user = Some(value),
             Some((name, value)) if name == "port" => server.port = value.as_number(),
             Some((name, value)) if name == "ssh_options" => server.options = Some(value),
-            // Roles and marks of tasks.
+            Some((name, value)) if name == "roles" || name == "role" => server.roles.extend(names_in(&value)),
+            Some((name, value)) if name == "no_release" => server.gets_releases = value != Literal::Boolean(true),
+            // Marks of tasks.
             Some(_) => {}
             // `:app, :web` of an older version
-            None if ruby::value(words).is_some() => {}
-            None => return false,
+            None => match ruby::value(words) {
+                Some(role) => server.roles.extend(names_in(&role)),
+                None => return false,
+            },
         }
     }
     scope.servers.push(server);
@@ -232,19 +316,33 @@ fn read_server(statement: &Statement, found: &Found, scope: &mut Scope) -> bool 
 /// `role :app, %w[deploy@host], user: 'deploy'`
 fn read_role(statement: &Statement, found: &Found, scope: &mut Scope) -> bool {
     let arguments = statement.arguments();
-    let mut hosts = Vec::new();
-    let mut user = None;
+    let Some(role) = name_of(statement) else { return false };
+    let (mut hosts, mut user, mut gets_releases) = (Vec::new(), None, true);
     for words in arguments.iter().skip(1) {
         match (ruby::value(words), ruby::pair(words)) {
             (Some(value), _) => hosts.extend(value.items().into_iter().cloned()),
             (None, Some((name, value))) if name == "user" => user = Some(value),
+            (None, Some((name, value))) if name == "no_release" => gets_releases = value != Literal::Boolean(true),
             (None, Some(_)) => {}
             (None, None) => return false,
         }
     }
-    let server = |host: Literal| Server { host, user: user.clone(), port: None, options: None, found: found.clone() };
-    let known: Vec<Literal> = scope.servers.iter().map(|server| server.host.clone()).collect();
-    let hosts = hosts.into_iter().take(SERVERS_MAX.saturating_sub(known.len()));
-    scope.servers.extend(hosts.filter(|host| !known.contains(host)).map(server));
+    for host in hosts {
+        let has_room = scope.servers.len() < SERVERS_MAX;
+        match scope.servers.iter_mut().find(|server| server.host == host) {
+            // It has one role more. Its options are those of the first line.
+            Some(known) => known.roles.push(role.clone()),
+            None if has_room => scope.servers.push(Server {
+                host,
+                user: user.clone(),
+                port: None,
+                options: None,
+                roles: vec![role.clone()],
+                gets_releases,
+                found: found.clone(),
+            }),
+            None => return false,
+        }
+    }
     true
 }

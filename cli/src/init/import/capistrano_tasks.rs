@@ -11,8 +11,9 @@
 //! end
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::commands::{Place, Script};
 use super::literal::Literal;
 use super::ruby::{self, Statement, Word};
 use super::untranslated::Leftovers;
@@ -31,9 +32,18 @@ const PATHS: [(&str, &str); 5] = [
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
     /// The commands of each task; none if it does something else too.
-    tasks: BTreeMap<String, Option<Vec<String>>>,
+    tasks: BTreeMap<String, Option<Plain>>,
     /// The moments.
     pub(crate) events: Vec<Event>,
+}
+
+/// A task that only runs plain commands.
+#[derive(Debug, Default)]
+pub(crate) struct Plain {
+    /// The commands.
+    pub(crate) commands: Vec<String>,
+    /// The roles of the servers on which they run.
+    pub(crate) roles: BTreeSet<String>,
 }
 
 /// A task that runs before or after one of Capistrano.
@@ -50,9 +60,9 @@ pub(crate) struct Event {
 }
 
 impl Tasks {
-    /// Returns the commands of a task, if it only runs plain commands.
-    pub(crate) fn commands(&self, task: &str) -> Option<Vec<String>> {
-        self.tasks.get(task).cloned().flatten().filter(|commands| !commands.is_empty())
+    /// Returns a task, if it only runs plain commands.
+    pub(crate) fn plain(&self, task: &str) -> Option<&Plain> {
+        self.tasks.get(task)?.as_ref().filter(|plain| !plain.commands.is_empty())
     }
 
     /// Reads a statement about tasks. Returns false if it is none.
@@ -65,6 +75,7 @@ impl Tasks {
     ) -> bool {
         let found = place(statement.at());
         match (statement.name(), &statement.body) {
+            _ if statement.is_conditional => false,
             ("desc", None) => true,
             ("namespace", Some(body)) => {
                 let Some(name) = name_of(statement) else { return false };
@@ -79,12 +90,12 @@ impl Tasks {
             }
             ("task", Some(body)) => {
                 let Some(name) = name_of(statement) else { return false };
-                let commands = commands(body, &mut Vec::new());
-                if commands.is_none() {
+                let plain = plain(body);
+                if plain.is_none() {
                     let reason = "The task does more than run plain commands".to_owned();
                     left.push(Untranslated { found, reason });
                 }
-                self.tasks.insert(format!("{namespace}{name}"), commands);
+                self.tasks.insert(format!("{namespace}{name}"), plain);
                 true
             }
             ("before" | "after", body) => self.read_event(statement, body.as_deref(), namespace, &found),
@@ -109,7 +120,7 @@ impl Tasks {
         match body {
             Some(body) => {
                 let runs = others.first().map_or_else(|| format!("{} {task}", statement.name()), |name| own(name));
-                self.tasks.insert(runs.clone(), commands(body, &mut Vec::new()));
+                self.tasks.insert(runs.clone(), plain(body));
                 self.events.push(event(runs));
             }
             None => self.events.extend(others.iter().map(|name| event(own(name)))),
@@ -124,23 +135,59 @@ fn name_of(statement: &Statement) -> Option<String> {
     ruby::value(words)?.as_plain()
 }
 
-/// Collects the commands of a task. None if it does something else too.
-fn commands(body: &[Statement], found: &mut Vec<String>) -> Option<Vec<String>> {
+/// Returns a task of plain commands. None if it does something else too.
+fn plain(body: &[Statement]) -> Option<Plain> {
+    let (mut script, mut roles) = (Script::new(), BTreeSet::new());
+    collect(body, None, &mut script, &mut roles)?;
+    Some(Plain { commands: script.finish(), roles })
+}
+
+/// Collects commands, and roles. None if something else stands there too. `place` is none outside `on`, where nothing runs on a
+/// server.
+fn collect(body: &[Statement], place: Option<Place>, script: &mut Script, roles: &mut BTreeSet<String>) -> Option<()> {
     for statement in body {
         match (statement.name(), &statement.body) {
-            ("execute", None) => found.push(command(statement)?),
-            ("on" | "within", Some(inner)) if is_in_release(statement) => drop(commands(inner, found)?),
+            _ if statement.is_conditional => return None,
+            ("execute", None) => script.run(command(statement)?, place?),
+            ("on", Some(inner)) => {
+                roles.extend(roles_of(statement)?);
+                collect(inner, Some(Place::Home), script, roles)?;
+            }
+            ("within", Some(inner)) if is_in_release(statement) => {
+                place?;
+                collect(inner, Some(Place::Release), script, roles)?;
+            }
             ("info" | "puts", None) => {}
             _ => return None,
         }
     }
-    Some(found.clone())
+    Some(())
 }
 
-/// Returns whether a block runs in the release: hooks do.
+/// Returns the roles of `on roles(:app), in: :sequence`. None if `on` is about others than the servers that are deployed to:
+/// `on :local` is this machine, and `on "host"` any other one.
+fn roles_of(statement: &Statement) -> Option<Vec<String>> {
+    let arguments = statement.arguments();
+    let (servers, options) = arguments.split_first()?;
+    let (name, rest) = servers.split_first()?;
+    let roles = match rest {
+        [open, inner @ .., close] if open.is("(") && close.is(")") => inner,
+        rest => rest,
+    };
+    let is_known = ["roles", "release_roles", "primary"].contains(&name.name()?);
+    let is_order =
+        |words: &&[Word]| ruby::pair(words).is_some_and(|(name, _)| ["in", "wait", "limit"].contains(&name.as_str()));
+    if !is_known || !options.iter().all(is_order) {
+        return None;
+    }
+    let lists: Vec<Literal> = ruby::split(roles).into_iter().map(ruby::value).collect::<Option<_>>()?;
+    lists.iter().flat_map(Literal::items).map(Literal::as_plain).collect()
+}
+
+/// Returns whether `within` names the release.
 fn is_in_release(statement: &Statement) -> bool {
     let place = statement.head.get(1).and_then(Word::name).unwrap_or_default();
-    statement.name() == "on" || ["release_path", "current_path"].contains(&place) && statement.head.len() == 2
+    ["release_path", "current_path"].contains(&place) && statement.head.len() == 2
 }
 
 /// Returns the command of `execute`: its words, if each stands there as it is.

@@ -35,6 +35,101 @@ pub(crate) fn hook(name: &str, phase: &str, commands: &[String]) -> HookDraft {
     HookDraft::new(&hook_name(name), phase, &run)
 }
 
+/// The directory in which another tool runs a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The release, in which a hook begins too.
+    Release,
+    /// The home directory of the user.
+    Home,
+    /// The one that a command before it named.
+    Named,
+}
+
+/// The lines of a hook that does what commands of another tool do, each in its own directory.
+#[derive(Debug)]
+pub(crate) struct Script {
+    /// The lines, and whether each is a command, or changes the directory of those behind it.
+    lines: Vec<(String, bool)>,
+    at: Place,
+}
+
+impl Script {
+    /// Begins in the release.
+    pub(crate) fn new() -> Script {
+        Script { lines: Vec::new(), at: Place::Release }
+    }
+
+    /// Adds a command.
+    pub(crate) fn run(&mut self, command: String, place: Place) {
+        self.go_to(&command, place);
+        self.lines.push((command, true));
+    }
+
+    /// Adds a change of directory for all commands behind it.
+    pub(crate) fn cd(&mut self, path: &str, place: Place) {
+        let line = format!("cd {path}");
+        self.go_to(&line, place);
+        self.lines.push((line, false));
+        self.at = Place::Named;
+    }
+
+    fn go_to(&mut self, command: &str, place: Place) {
+        if place == self.at || !needs_directory(command) {
+            return;
+        }
+        let path = match place {
+            Place::Release => "\"$CUTOVER_RELEASE_PATH\"",
+            Place::Home => "\"$HOME\"",
+            Place::Named => return,
+        };
+        self.lines.push((format!("cd {path}"), false));
+        self.at = place;
+    }
+
+    /// Returns the lines. A command that changes the directory does so for itself alone.
+    pub(crate) fn finish(self) -> Vec<String> {
+        let is_alone = self.lines.len() == 1;
+        let line = |(line, is_command): (String, bool)| match is_command && !is_alone && line.starts_with("cd ") {
+            true => format!("({line})"),
+            false => line,
+        };
+        self.lines.into_iter().map(line).collect()
+    }
+}
+
+/// Returns whether the directory in which a command runs may matter to it.
+fn needs_directory(command: &str) -> bool {
+    /// Programs that read no path of theirs, or only absolute ones.
+    const ANYWHERE: [&str; 12] = [
+        "curl",
+        "date",
+        "echo",
+        "kill",
+        "killall",
+        "monit",
+        "nginx",
+        "pkill",
+        "service",
+        "sleep",
+        "supervisorctl",
+        "systemctl",
+    ];
+    /// Programs whose arguments are paths.
+    const OF_PATHS: [&str; 8] = ["cat", "cp", "ln", "ls", "mkdir", "mv", "rm", "touch"];
+    let is_absolute = |word: &str| word.trim_start_matches(['"', '\'']).starts_with(['/', '$', '~']);
+    let mut words = command.split_whitespace().skip_while(|word| *word == "sudo");
+    let program = words.next().unwrap_or_default();
+    if program == "cd" {
+        return !words.next().is_some_and(is_absolute);
+    }
+    if command.contains(['|', '&', ';', '<', '>', '`', '(']) {
+        return true;
+    }
+    let mut paths = words.filter(|word| !word.starts_with('-'));
+    !(ANYWHERE.contains(&program) || OF_PATHS.contains(&program) && paths.all(is_absolute))
+}
+
 /// Returns the phase for what Capistrano runs before or after a task of its own.
 pub(crate) fn phase_of_capistrano(is_before: bool, task: &str) -> Option<&'static str> {
     Some(match (task.trim_start_matches("deploy:"), is_before) {
@@ -92,6 +187,36 @@ mod tests {
         check("source", "stage-source");
         check(" é ", "stage");
         check("", "stage");
+    }
+
+    #[test]
+    fn a_command_runs_where_the_other_tool_runs_it() {
+        let check = |commands: &[(&str, Place)], expected: &[&str]| {
+            let mut script = Script::new();
+            commands.iter().for_each(|(command, place)| script.run((*command).to_owned(), *place));
+            assert_eq!(script.finish(), expected);
+        };
+        check(&[("./bin/report", Place::Home)], &["cd \"$HOME\"", "./bin/report"]);
+        check(&[("rm -rf storage", Place::Home)], &["cd \"$HOME\"", "rm -rf storage"]);
+        check(&[("./bin/report", Place::Release)], &["./bin/report"]);
+        check(&[("cd $CUTOVER_RELEASE_PATH && ./a", Place::Home)], &["cd $CUTOVER_RELEASE_PATH && ./a"]);
+        for anywhere in ["sudo systemctl restart shop", "rm -rf /srv/cache $CUTOVER_RELEASE_PATH/tmp", "echo done"] {
+            check(&[(anywhere, Place::Home)], &[anywhere]);
+        }
+        for relative in ["echo done > log", "cp /srv/a b", "cd sub && ./a", "php artisan up"] {
+            check(
+                &[(relative, Place::Home)],
+                &["cd \"$HOME\"", relative].map(|line| if line == "cd sub && ./a" { "(cd sub && ./a)" } else { line }),
+            );
+        }
+        check(
+            &[("cd $A && ./a", Place::Home), ("./b", Place::Home), ("./c", Place::Release)],
+            &["(cd $A && ./a)", "cd \"$HOME\"", "./b", "cd \"$CUTOVER_RELEASE_PATH\"", "./c"],
+        );
+        let mut script = Script::new();
+        script.cd("$CUTOVER_RELEASE_PATH", Place::Home);
+        script.run("npm ci".into(), Place::Named);
+        assert_eq!(script.finish(), ["cd $CUTOVER_RELEASE_PATH", "npm ci"]);
     }
 
     #[test]

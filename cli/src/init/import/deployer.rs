@@ -11,7 +11,7 @@ use toml::Value;
 use super::commands::{hook, phase_of_deployer, stage_name};
 use super::file::{SourceFile, first_of, none_found};
 use super::imported::Imported;
-use super::literal::Literal;
+use super::literal::{Literal, Lookups};
 use super::recipe::{Event, Recipe, Target, Task};
 use super::untranslated::Leftovers;
 use super::{deployer_php, deployer_yaml};
@@ -58,7 +58,7 @@ const WITHOUT_COUNTERPART: [(&str, &str); 17] = [
 ];
 
 /// Settings of which Cutover needs nothing.
-const NOT_NEEDED: [&str; 6] = ["application", "alias", "hostname", "keep_releases", "labels", "default_stage"];
+const NOT_NEEDED: [&str; 5] = ["application", "alias", "hostname", "labels", "default_stage"];
 
 /// Reads the named file, or that of Deployer in a directory.
 pub(crate) fn read(named: &[PathBuf], directory: &Path) -> Result<Imported, Failure> {
@@ -83,8 +83,9 @@ pub(crate) fn read(named: &[PathBuf], directory: &Path) -> Result<Imported, Fail
         .recipes
         .iter()
         .find_map(|(recipe, _)| PRESETS.iter().find(|(known, _)| known == recipe).map(|(_, preset)| *preset));
-    let draft = Translating { recipe: &recipe, preset, left }.draft();
-    Ok(Imported { draft, preset, files: names })
+    let translating = Translating { recipe: &recipe, preset, left };
+    let migrates = translating.migrates();
+    Ok(Imported { draft: translating.draft(), preset, migrates, files: names })
 }
 
 /// A recipe while a draft is made of it.
@@ -105,8 +106,9 @@ impl Translating<'_> {
         for setting in self.settings(&self.recipe.settings, None) {
             draft.set(setting);
         }
-        let keep = self.recipe.settings.get("keep_releases").and_then(|target| target.value().as_number());
-        draft.set(Setting::new("keep_releases", keep.unwrap_or(KEPT)));
+        if !draft.settings.iter().any(|setting| setting.name == "keep_releases") {
+            draft.set(Setting::new("keep_releases", KEPT));
+        }
         draft.hooks = self.hooks();
         let mut taken: BTreeMap<String, String> = BTreeMap::new();
         for host in &self.recipe.hosts {
@@ -138,7 +140,8 @@ impl Translating<'_> {
         let text = |key: &str| {
             let own = host.settings.get(key);
             let found = own.or_else(|| recipe.settings.get(key))?;
-            Some((expanded(recipe, &found.value().as_plain()?, host), found.found()?))
+            let value = found.value().as_plain();
+            Some((value.and_then(|value| expanded(recipe, &value, Some(host))), found.found()?))
         };
         let found = host.found.clone();
         if !host.is_local {
@@ -149,23 +152,30 @@ impl Translating<'_> {
         for (theirs, ours) in
             [("remote_user", "user"), ("identity_file", "identity_file"), ("config_file", "ssh_config")]
         {
-            if let Some((Some(value), at)) = text(theirs) {
-                stage.set(Setting::new(ours, value).found(at));
+            match text(theirs) {
+                Some((Some(value), at)) => stage.set(Setting::new(ours, value).found(at)),
+                Some((None, at)) => self.leave_value(&at, ours),
+                None => {}
             }
         }
-        let port = host.settings.get("port").and_then(|port| Some((port.value().as_number()?, port.found()?)));
-        if let Some((port, at)) = port {
-            stage.set(Setting::new("port", port).found(at));
+        if let Some(port) = host.settings.get("port").or_else(|| recipe.settings.get("port")) {
+            match (port.value().as_number(), port.found()) {
+                (Some(port), Some(at)) => stage.set(Setting::new("port", port).found(at)),
+                (None, Some(at)) => self.leave_value(&at, "port"),
+                (_, None) => {}
+            }
         }
         match text("deploy_path") {
             Some((Some(path), at)) => stage.set(Setting::new("deploy_path", path).found(at)),
             other => {
                 let at = other.map_or(found, |(_, at)| at);
-                self.leave(&at, "Its deploy path does not stand there as it is: write `deploy_path` of the stage");
+                self.leave_value(&at, "deploy_path");
             }
         }
-        if let Some((Some(path), at)) = text("current_path") {
-            stage.set(Setting::new("current_path", path).found(at));
+        match text("current_path") {
+            Some((Some(path), at)) => stage.set(Setting::new("current_path", path).found(at)),
+            Some((None, at)) => self.leave_value(&at, "current_path"),
+            None => {}
         }
         for setting in self.settings(&host.settings, Some(host)) {
             stage.set(setting);
@@ -181,19 +191,27 @@ impl Translating<'_> {
         for (name, changes) in table {
             let Some(found) = changes.found() else { continue };
             let value = changes.value();
+            let text = || expanded(self.recipe, &value.as_plain()?, host);
             let setting = match name.as_str() {
-                "branch" => value.as_plain().map(|branch| Setting::new("ref", branch)),
+                // Code sets it, and the reader has listed that.
+                _ if value == Literal::Nothing => continue,
+                "branch" => text().map(|branch| Setting::new("ref", branch)),
+                // -1 keeps all.
+                "keep_releases" if value.as_number() == Some(-1) => {
+                    Some(Setting::new("keep_releases", i64::from(u32::MAX)))
+                }
+                "keep_releases" => value.as_number().map(|number| Setting::new("keep_releases", number)),
                 "shared_dirs" | "shared_files" | "writable_dirs" => {
                     let list = self.list(name, changes, host);
                     (!list.is_empty()).then(|| Setting::new(name, list))
                 }
                 "clear_paths" => {
                     let pattern = |path: String| Value::from(format!("/{}", path.trim_start_matches('/')));
-                    let paths = value.items().into_iter().filter_map(Literal::as_plain).map(pattern);
+                    let paths = self.paths(changes, host).into_iter().map(pattern);
                     Some(Setting::new("exclude", paths.collect::<Vec<Value>>()))
                 }
-                "http_group" => value.as_plain().map(|group| Setting::new("writable_group", group)),
-                "writable_chmod_mode" => value.as_plain().map(|mode| Setting::new("writable_mode", mode)),
+                "http_group" => text().map(|group| Setting::new("writable_group", group)),
+                "writable_chmod_mode" => text().map(|mode| Setting::new("writable_mode", mode)),
                 name if NOT_NEEDED.contains(&name) || OF_STAGE.contains(&name) => continue,
                 name => {
                     let known = WITHOUT_COUNTERPART.iter().find(|(known, _)| *known == name);
@@ -213,17 +231,28 @@ impl Translating<'_> {
     }
 
     /// Returns a list after all that was added to it: to that of the preset, if nothing sets it anew.
-    fn list(&self, name: &str, changes: &super::recipe::Changes, host: Option<&Target>) -> Vec<Value> {
-        let mut list = match (self.recipe.settings.get(name), host) {
+    fn list(&mut self, name: &str, changes: &super::recipe::Changes, host: Option<&Target>) -> Vec<Value> {
+        let recipe = self.recipe;
+        let mut list = match (recipe.settings.get(name), host) {
             (Some(top), Some(_)) if !changes.sets => self.list(name, top, None),
             _ if !changes.sets => self.of_preset(name),
             _ => Vec::new(),
         };
         let mut known: BTreeSet<String> = list.iter().filter_map(|path| Some(path.as_str()?.to_owned())).collect();
-        let own = changes.value();
-        let own = own.items().into_iter().filter_map(Literal::as_plain).filter(|path| known.insert(path.clone()));
+        let own = self.paths(changes, host).into_iter().filter(|path| known.insert(path.clone()));
         list.extend(own.map(Value::from));
         list
+    }
+
+    /// Returns the paths of a list, and lists those that have code.
+    fn paths(&mut self, changes: &super::recipe::Changes, host: Option<&Target>) -> Vec<String> {
+        let value = changes.value();
+        let path = |item: &&Literal| expanded(self.recipe, &item.as_plain()?, host);
+        let paths: Vec<Option<String>> = value.items().iter().map(path).collect();
+        if let Some(found) = changes.found().filter(|_| paths.iter().any(Option::is_none)) {
+            self.leave(&found, "A path in the list does not stand there as it is: write it into the list");
+        }
+        paths.into_iter().flatten().collect()
     }
 
     fn of_preset(&self, name: &str) -> Vec<Value> {
@@ -243,6 +272,12 @@ impl Translating<'_> {
                 continue;
             };
             match self.recipe.task(&runs) {
+                Some(Task { is_local: true, .. }) if !["before_upload", "before_switch"].contains(&phase) => {
+                    self.leave(
+                        &found,
+                        &format!("The task `{runs}` runs on this machine: here a build does, before the upload"),
+                    );
+                }
                 Some(Task { commands, is_local }) => {
                     let phase = if is_local { "build" } else { phase };
                     hooks.push(hook(&runs, phase, &commands).found(found));
@@ -271,7 +306,20 @@ impl Translating<'_> {
             "magento:deploy:assets",
             "magento:upgrade:db",
         ];
-        self.preset.is_some() && DONE.contains(&task)
+        self.preset.is_some() && DONE.contains(&task) && !self.recipe.tasks.contains_key(task)
+    }
+
+    /// Returns whether a deploy migrates the database. Where the recipe has no `deploy` of its own, that of the framework does.
+    fn migrates(&self) -> bool {
+        const MIGRATIONS: [&str; 3] = ["artisan:migrate", "database:migrate", "magento:upgrade:db"];
+        let is_usual = matches!(self.preset, Some("laravel" | "magento"));
+        let is_own = |task: &str| self.recipe.groups.contains_key(task) || self.recipe.tasks.contains_key(task);
+        let is_changed = is_own("deploy") || MIGRATIONS.iter().any(|task| is_own(task));
+        is_usual && !is_changed || self.recipe.runs_any(&MIGRATIONS)
+    }
+
+    fn leave_value(&mut self, found: &Found, ours: &str) {
+        self.leave(found, &format!("Its value does not stand there as it is: write `{ours}` of the stage"));
     }
 
     fn leave(&mut self, found: &Found, reason: &str) {
@@ -279,11 +327,23 @@ impl Translating<'_> {
     }
 }
 
-/// Replaces `{{name}}` by settings that are texts. None if one is not.
-fn expanded(recipe: &Recipe, text: &str, host: &Target) -> Option<String> {
-    let value = |name: &str| match name {
-        "alias" | "hostname" => Some(host.text(name).unwrap_or_else(|| host.alias.clone())),
-        name => host.text(name).or_else(|| recipe.settings.get(name)?.value().as_plain()),
+/// Replaces `{{name}}` by settings that are texts, and the names in those. None if one is not a text, or has another value for
+/// some host.
+fn expanded(recipe: &Recipe, text: &str, host: Option<&Target>) -> Option<String> {
+    expanded_within(recipe, text, host, &Lookups::default())
+}
+
+fn expanded_within(recipe: &Recipe, text: &str, host: Option<&Target>, lookups: &Lookups) -> Option<String> {
+    let value = |name: &str| {
+        lookups.take()?;
+        let of_recipe = || recipe.settings.get(name)?.value().as_plain();
+        let value = match (name, host) {
+            ("alias" | "hostname", Some(host)) => Some(host.text(name).unwrap_or_else(|| host.alias.clone())),
+            (name, Some(host)) if host.settings.contains_key(name) => host.text(name),
+            (name, None) if recipe.hosts.iter().any(|host| host.settings.contains_key(name)) => None,
+            _ => of_recipe(),
+        };
+        expanded_within(recipe, &value?, host, lookups)
     };
     super::recipe::expanded(text, &value)
 }

@@ -3,7 +3,7 @@
 use super::file::SourceFile;
 use super::literal::Literal;
 use super::php::{self, Call, Statement};
-use super::recipe::{Event, Recipe, Target, Task, command};
+use super::recipe::{Event, Recipe, Steps, Target, Task, command};
 use super::untranslated::Leftovers;
 
 /// Methods of a host that set one setting, of this version and of earlier ones.
@@ -29,22 +29,28 @@ const SETTERS: [(&str, &str); 18] = [
 ];
 
 /// Methods of a host and a task that have no meaning for a deploy to one server.
-const WITHOUT_MEANING: [&str; 8] =
-    ["roles", "desc", "once", "oncePerNode", "hidden", "verbose", "addOption", "addSshOption"];
+const WITHOUT_MEANING: [&str; 3] = ["roles", "desc", "verbose"];
+
+/// Methods of a task that do not say where or whether it runs.
+const OF_ANY_TASK: [&str; 8] = ["desc", "once", "oncePerNode", "hidden", "setPrivate", "verbose", "shallow", "limit"];
 
 /// Reads a file.
 pub(crate) fn read(file: &SourceFile, recipe: &mut Recipe, left: &mut Leftovers) {
     for statement in php::statements(&file.text) {
-        let line = file.line_of(statement.at());
-        if !read_statement(file, &statement, recipe, left) {
-            left.add(file, line, "It was not read: it is no setting that stands there as it is");
+        // `namespace Deployer { … }`
+        let inner = statement.block_of("namespace").unwrap_or_else(|| vec![statement]);
+        for statement in inner {
+            let line = file.line_of(statement.at());
+            if !read_statement(file, &statement, recipe, left) {
+                left.add(file, line, "It was not read: it is no setting that stands there as it is");
+            }
         }
     }
 }
 
 fn read_statement(file: &SourceFile, statement: &Statement, recipe: &mut Recipe, left: &mut Leftovers) -> bool {
     match statement.name() {
-        "namespace" | "use" | "declare" => return true,
+        "namespace" | "use" | "declare" => return !statement.words.iter().any(|word| word.is("{")),
         "require" | "require_once" | "include" | "include_once" => return read_require(file, statement, recipe),
         _ => {}
     }
@@ -62,7 +68,7 @@ fn read_statement(file: &SourceFile, statement: &Statement, recipe: &mut Recipe,
         }
         ("import", Some([path])) => return add_recipe(path, file, statement, recipe),
         ("desc", Some([_])) => {}
-        ("host" | "server" | "localhost", Some(names)) => read_hosts(file, first, names, chain, recipe, left),
+        ("host" | "server" | "localhost", Some(names)) => return read_hosts(file, first, names, chain, recipe, left),
         ("before" | "after", Some([task, runs])) => {
             let Some(task) = task.as_plain() else { return false };
             for runs in runs.items() {
@@ -75,10 +81,18 @@ fn read_statement(file: &SourceFile, statement: &Statement, recipe: &mut Recipe,
             let Some(runs) = runs.as_plain() else { return false };
             recipe.events.push(Event { is_before: false, task: "deploy:failed".to_owned(), runs, found });
         }
-        ("task", _) => return read_task(file, first, recipe, left),
+        ("task", _) => return read_task(file, first, chain, recipe, left),
+        // Its value is code, and an earlier one counts no more.
+        ("set", None) => {
+            let name = first.arguments.first().and_then(|words| php::value(words)?.as_plain());
+            if let Some(name) = name {
+                recipe.settings.entry(name).or_default().set(Literal::Nothing, found);
+            }
+            return false;
+        }
         _ => return false,
     }
-    true
+    chain.is_empty() || ["host", "server", "localhost"].contains(&first.name)
 }
 
 /// `require 'recipe/laravel.php';`
@@ -112,13 +126,14 @@ fn read_hosts(
     chain: &[Call<'_>],
     recipe: &mut Recipe,
     left: &mut Leftovers,
-) {
+) -> bool {
     let found = file.found(file.line_of(first.at));
-    let aliases: Vec<String> = match (first.name, names) {
-        ("localhost", []) => vec!["localhost".to_owned()],
-        ("server", [alias, ..]) => alias.as_plain().into_iter().collect(),
-        (_, names) => names.iter().filter_map(Literal::as_plain).collect(),
+    let aliases: Option<Vec<String>> = match (first.name, names) {
+        ("localhost", []) => Some(vec!["localhost".to_owned()]),
+        ("server", [alias, ..]) => alias.as_plain().map(|alias| vec![alias]),
+        (_, names) => names.iter().map(Literal::as_plain).collect(),
     };
+    let Some(aliases) = aliases else { return false };
     for alias in aliases {
         let is_local = first.name == "localhost";
         let mut host = Target { alias, is_local, settings: Default::default(), found: found.clone() };
@@ -135,6 +150,7 @@ fn read_hosts(
         }
         recipe.hosts.push(host);
     }
+    true
 }
 
 fn read_setter(file: &SourceFile, call: &Call<'_>, host: &mut Target) -> bool {
@@ -160,54 +176,80 @@ fn read_setter(file: &SourceFile, call: &Call<'_>, host: &mut Target) -> bool {
             };
             host.settings.entry((*key).to_owned()).or_default().set(value, found);
         }
-        (_, None) => return false,
+        // Its value is code, and that of all hosts does not count.
+        (name, None) => {
+            let setter = SETTERS.iter().find(|(setter, _)| *setter == name).map(|(_, key)| (*key).to_owned());
+            let set = || call.arguments.first().and_then(|words| php::value(words)?.as_plain());
+            let key = setter.or_else(|| set().filter(|_| name == "set"));
+            if let Some(key) = key {
+                host.settings.entry(key).or_default().set(Literal::Nothing, found);
+            }
+            return false;
+        }
     }
     true
 }
 
-/// `task('name', function () { run('…'); })`, and `task('name', ['a', 'b'])`
-fn read_task(file: &SourceFile, call: &Call<'_>, recipe: &mut Recipe, left: &mut Leftovers) -> bool {
-    let [name, body] = &call.arguments[..] else { return false };
+/// `task('name', function () { run('…'); })`, and `task('name', ['a', 'b'])`, each perhaps with `->once()` and the like. A task
+/// that runs only on some hosts (`->select('stage=staging')`), or not at all, is no hook.
+fn read_task(
+    file: &SourceFile,
+    call: &Call<'_>,
+    chain: &[Call<'_>],
+    recipe: &mut Recipe,
+    left: &mut Leftovers,
+) -> bool {
+    let Some((name, body)) = call.arguments.split_first() else { return false };
     let Some(name) = php::value(name).and_then(|name| name.as_plain()) else { return false };
     let found = file.found(file.line_of(call.at));
-    match php::value(body) {
+    let is_local = chain.iter().any(|call| call.name == "local");
+    if let Some(other) = chain.iter().find(|call| call.name != "local" && !OF_ANY_TASK.contains(&call.name)) {
+        let reason = format!("The task `{name}` has conditions of its own: `{}`", other.name);
+        left.add(file, file.line_of(other.at), reason);
+        recipe.groups.remove(&name);
+        recipe.tasks.insert(name, None);
+        return true;
+    }
+    let [body] = body else {
+        // `task('name')->once()`
+        return body.is_empty() && !is_local;
+    };
+    recipe.groups.remove(&name);
+    let task = match php::value(body) {
         Some(Literal::List(tasks)) => {
-            let tasks = tasks.iter().filter_map(Literal::as_plain).collect();
+            let tasks: Option<Vec<String>> = tasks.iter().map(Literal::as_plain).collect();
+            let Some(tasks) = tasks.filter(|_| !is_local) else { return false };
+            recipe.tasks.remove(&name);
             recipe.groups.insert(name, (tasks, found));
+            return true;
         }
         // `task('name', 'command')` of an earlier version
         Some(text) => {
-            let commands = text.as_plain().and_then(|text| command(&text)).into_iter().collect();
-            recipe.tasks.insert(name, Some(Task { commands, is_local: false }));
+            text.as_plain().and_then(|text| command(&text)).map(|command| Task { commands: vec![command], is_local })
         }
-        None => {
-            let task = php::body(body).and_then(|statements| commands(&statements));
-            if task.is_none() {
-                left.add(file, found.line, "The task does more than run plain commands");
-            }
-            recipe.tasks.insert(name, task);
-        }
+        None => php::body(body).and_then(|statements| commands(&statements, is_local)),
+    };
+    if task.is_none() {
+        left.add(file, found.line, "The task does more than run plain commands");
     }
+    recipe.tasks.insert(name, task);
     true
 }
 
-/// Returns the commands of a task. None if it does something else too.
-fn commands(statements: &[Statement]) -> Option<Task> {
-    let (mut commands, mut local) = (Vec::new(), 0);
+/// Returns the commands of a task. None if it does something else too, or does some on this machine and some on the server.
+fn commands(statements: &[Statement], is_local: bool) -> Option<Task> {
+    let mut steps = Steps::new(is_local);
     for statement in statements {
         let calls = statement.calls()?;
         let [call] = &calls[..] else { return None };
         match (call.name, call.values().as_deref()) {
             ("run" | "runLocally", Some([text])) => {
-                local += usize::from(call.name == "runLocally");
-                commands.push(command(&text.as_plain()?)?);
+                steps.run(command(&text.as_plain()?)?, is_local || call.name == "runLocally");
             }
-            ("cd", Some([path])) => commands.push(format!("cd {}", command(&path.as_plain()?)?)),
+            ("cd", Some([path])) => steps.cd(&command(&path.as_plain()?)?),
             ("writeln" | "info", Some([_])) => {}
             _ => return None,
         }
     }
-    let runs = commands.iter().filter(|command| !command.starts_with("cd ")).count();
-    // Some on this machine and some on the server are no one hook.
-    (local == 0 || local == runs).then_some(Task { commands, is_local: local > 0 })
+    steps.task()
 }

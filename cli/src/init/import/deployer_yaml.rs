@@ -2,7 +2,7 @@
 
 use super::file::SourceFile;
 use super::literal::Literal;
-use super::recipe::{Event, Recipe, Target, Task, command};
+use super::recipe::{Event, Recipe, Steps, Target, Task, command};
 use super::untranslated::Leftovers;
 use super::yaml::{self, Node};
 use crate::failure::Failure;
@@ -36,8 +36,11 @@ pub(crate) fn read(file: &SourceFile, recipe: &mut Recipe, left: &mut Leftovers)
             }),
             "before" | "after" => {
                 for (task, line, node) in node.pairs() {
-                    let runs = node.items().into_iter().filter_map(Node::text);
-                    recipe.events.extend(runs.map(|runs| Event {
+                    let runs: Vec<String> = node.items().into_iter().filter_map(Node::text).collect();
+                    if runs.len() < node.items().len() {
+                        left.add(file, *line, "A task in it was not read");
+                    }
+                    recipe.events.extend(runs.into_iter().map(|runs| Event {
                         is_before: name == "before",
                         task: task.clone(),
                         runs,
@@ -69,26 +72,23 @@ fn read_task(file: &SourceFile, name: &str, node: &Node, recipe: &mut Recipe) ->
         recipe.groups.insert(name.to_owned(), (tasks, file.found(node.line)));
         return true;
     }
-    let (mut commands, mut local, mut runs) = (Vec::new(), 0, 0);
-    let mut is_plain = true;
+    let task = task(&steps);
+    let is_plain = task.is_some();
+    recipe.tasks.insert(name.to_owned(), task);
+    is_plain
+}
+
+fn task(steps: &[&Node]) -> Option<Task> {
+    let mut found = Steps::new(false);
     for step in steps {
         match step.pairs() {
             [(kind, _, text)] if kind == "run" || kind == "run_locally" => {
-                (runs, local) = (runs + 1, local + usize::from(kind == "run_locally"));
-                let translated = text.text().and_then(|text| command(&text));
-                is_plain &= translated.is_some();
-                commands.extend(translated);
+                found.run(command(&text.text()?)?, kind == "run_locally");
             }
-            [(kind, _, path)] if kind == "cd" => {
-                let translated = path.text().and_then(|path| command(&path));
-                is_plain &= translated.is_some();
-                commands.extend(translated.map(|path| format!("cd {path}")));
-            }
+            [(kind, _, path)] if kind == "cd" => found.cd(&command(&path.text()?)?),
             [(kind, ..)] if kind == "desc" => {}
-            _ => is_plain = false,
+            _ => return None,
         }
     }
-    is_plain &= local == 0 || local == runs;
-    recipe.tasks.insert(name.to_owned(), is_plain.then_some(Task { commands, is_local: local > 0 }));
-    is_plain
+    found.task()
 }

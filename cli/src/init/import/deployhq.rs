@@ -208,6 +208,10 @@ impl Reading {
             set("port", port.into());
         }
         set("deploy_path", path.into());
+        let root = text(json, "root_path").map(|root| root.trim_matches('/').to_owned());
+        if let Some(root) = root.filter(|root| !root.is_empty() && root != ".") {
+            set("source", root.into());
+        }
         if let Some(branch) = text(json, "branch").or_else(|| text(json, "preferred_branch")) {
             set("ref", branch.into());
         }
@@ -283,6 +287,12 @@ impl Reading {
         draft.hooks = std::mem::take(&mut self.builds);
         for (hook, servers) in std::mem::take(&mut self.hooks) {
             let is_of = |identifier: &String| servers.contains(identifier);
+            if !servers.is_empty() && !self.servers.iter().any(|(identifier, _)| is_of(identifier)) {
+                if let Some(found) = hook.found.clone() {
+                    self.leave(found, "Its servers were not translated");
+                }
+                continue;
+            }
             if servers.is_empty() || self.servers.iter().all(|(identifier, _)| is_of(identifier)) {
                 draft.hooks.push(hook);
                 continue;
@@ -293,7 +303,7 @@ impl Reading {
         }
         draft.stages = self.servers.into_iter().map(|(_, stage)| stage).collect();
         draft.untranslated = self.left.finish();
-        Imported { draft, preset: None, files: self.names }
+        Imported { draft, preset: None, migrates: false, files: self.names }
     }
 }
 

@@ -9,6 +9,9 @@ use crate::failure::Failure;
 /// The largest file that is read. Configurations of this size were made by a program.
 const BYTES_MAX: u64 = 16 << 20;
 
+/// The most characters of a line that are looked at.
+const LINE_CHARACTERS_MAX: usize = 10_000;
+
 /// The longest text that a message shows of a line.
 const SHOWN_CHARACTERS: usize = 100;
 
@@ -30,7 +33,13 @@ impl SourceFile {
         let unreadable =
             |reason: &dyn ToString| Failure::usage(format!("Could not read `{name}`")).because(&reason.to_string());
         let mut bytes = Vec::new();
-        let file = File::open(directory.join(path)).map_err(|error| unreadable(&error))?;
+        let whole = directory.join(path);
+        // To open a pipe would wait for its writer.
+        let stat = fs::metadata(&whole).map_err(|error| unreadable(&error))?;
+        if !stat.is_file() {
+            return Err(unreadable(&"It is no regular file"));
+        }
+        let file = File::open(whole).map_err(|error| unreadable(&error))?;
         file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
         if bytes.len() as u64 > BYTES_MAX {
             return Err(unreadable(&"It has more than 16 MiB"));
@@ -53,15 +62,62 @@ impl SourceFile {
         self.lines.partition_point(|&start| start <= offset)
     }
 
-    /// Returns the text of a line, shortened.
+    /// Returns the text of a line, shortened, and without values of secrets: it is written into a config that people commit.
     pub(crate) fn line(&self, number: usize) -> String {
         let start = self.lines.get(number.saturating_sub(1)).copied().unwrap_or(self.text.len());
         let line = self.text[start..].lines().next().unwrap_or_default().trim();
-        match line.char_indices().nth(SHOWN_CHARACTERS) {
-            Some((at, _)) => format!("{}…", &line[..at]),
-            None => line.to_owned(),
+        match line.char_indices().nth(LINE_CHARACTERS_MAX) {
+            Some((at, _)) => shortened(&without_secrets(&line[..at])),
+            None => shortened(&without_secrets(line)),
         }
     }
+}
+
+fn shortened(line: &str) -> String {
+    match line.char_indices().nth(SHOWN_CHARACTERS) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line.to_owned(),
+    }
+}
+
+/// Returns whether the value of a name is probably a secret.
+pub(crate) fn is_secret(name: &str) -> bool {
+    const WORDS: [&str; 12] = [
+        "password",
+        "passwd",
+        "passphrase",
+        "secret",
+        "token",
+        "credential",
+        "private_key",
+        "api_key",
+        "apikey",
+        "access_key",
+        "default_env",
+        "dsn",
+    ];
+    let name = name.to_lowercase();
+    WORDS.iter().any(|word| name.contains(word))
+}
+
+/// Hides the texts between quotes that stand behind a name of a secret in a line, and the passwords of URLs.
+fn without_secrets(line: &str) -> String {
+    let (mut shown, mut rest, mut hides) = (String::new(), line, false);
+    while let Some(open) = rest.find(['"', '\'']) {
+        let quote = if rest.as_bytes()[open] == b'"' { '"' } else { '\'' };
+        let (before, inner) = (&rest[..open], &rest[open + 1..]);
+        let close = inner.find(quote).unwrap_or(inner.len());
+        let text = &inner[..close];
+        hides |= is_secret(before);
+        let login = text.split_once("://").and_then(|(_, place)| place.split_once('@'));
+        let has_password = login.is_some_and(|(login, _)| login.contains(':'));
+        let is_hidden = hides && !text.is_empty() || has_password;
+        shown += &format!("{before}{quote}{}", if is_hidden { "…" } else { text });
+        shown.push_str(inner.get(close..=close).unwrap_or_default());
+        rest = inner.get(close + 1..).unwrap_or_default();
+        hides |= is_secret(text);
+    }
+    shown + rest
 }
 
 /// Returns the first of these files that exists in a directory.
@@ -74,7 +130,7 @@ pub(crate) fn files_in(directory: &Path, folder: &str, ending: &str) -> Vec<Path
     let entries = fs::read_dir(directory.join(folder)).into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> = entries
         .map(|entry| Path::new(folder).join(entry.file_name()))
-        .filter(|path| path.extension().is_some_and(|found| found == ending))
+        .filter(|path| path.extension().is_some_and(|found| found == ending) && directory.join(path).is_file())
         .collect();
     found.sort();
     found
@@ -96,5 +152,22 @@ mod tests {
         assert_eq!([0, 3, 4, 9, 10, 11, 14].map(|at| file.line_of(at)), [1, 1, 2, 2, 3, 4, 4]);
         assert_eq!([1, 2, 3, 4, 5].map(|line| file.line(line)), ["one", "two", "", "last", ""]);
         assert_eq!(SourceFile::new("a", "é".repeat(200)).line(1), format!("{}…", "é".repeat(100)));
+    }
+
+    #[test]
+    fn a_shown_line_has_no_secret() {
+        let check = |line: &str, expected: &str| assert_eq!(SourceFile::new("a", line).line(1), expected);
+        check(
+            "set :ssh_options, { user: 'deploy', password: 'hunter2' }",
+            "set :ssh_options, { user: 'deploy', password: '…' }",
+        );
+        check("set :default_env, { 'A' => 'b' }", "set :default_env, { '…' => '…' }");
+        check("set('db_password', \"x'y\");", "set('db_password', \"…\");");
+        check(r#"{"name":"a","api_key":"k","host":"h"}"#, r#"{"name":"a","api_key":"…","…":"…"}"#);
+        check("set :url, 'https://me:pw@example.com/'", "set :url, '…'");
+        check("set :repo_url, 'git@example.com:me/it.git'", "set :repo_url, 'git@example.com:me/it.git'");
+        check("set :a, 'open", "set :a, 'open");
+        check("set :token, 'open", "set :token, '…");
+        check("'é' \"", "'é' \"");
     }
 }

@@ -9,6 +9,8 @@ pub(crate) struct Imported {
     pub(crate) draft: Draft,
     /// The preset that the configuration builds on.
     pub(crate) preset: Option<&'static str>,
+    /// Whether the other tool migrates the database in a deploy.
+    pub(crate) migrates: bool,
     /// The files that were read.
     pub(crate) files: Vec<String>,
 }

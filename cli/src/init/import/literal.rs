@@ -1,5 +1,7 @@
 //! Values that stand in a script as they are.
 
+use std::cell::Cell;
+
 /// A value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Literal {
@@ -24,6 +26,24 @@ pub(crate) enum Part {
     Plain(String),
     /// Code whose value stands there.
     Code(String),
+}
+
+/// The names that may still be looked up for one value: settings that name each other have none.
+#[derive(Debug)]
+pub(crate) struct Lookups(Cell<u32>);
+
+impl Default for Lookups {
+    fn default() -> Lookups {
+        Lookups(Cell::new(100))
+    }
+}
+
+impl Lookups {
+    /// Counts one. None if there were too many.
+    pub(crate) fn take(&self) -> Option<()> {
+        self.0.set(self.0.get().checked_sub(1)?);
+        Some(())
+    }
 }
 
 impl Literal {

@@ -35,6 +35,13 @@ impl Statement {
         self.words.first().and_then(Token::name).unwrap_or_default()
     }
 
+    /// Returns the statements of the block behind a keyword, if the statement is nothing else: `namespace a { … }`.
+    pub(crate) fn block_of(&self, keyword: &str) -> Option<Vec<Statement>> {
+        let open = self.words.iter().position(|token| token.is("{")).filter(|_| self.name() == keyword)?;
+        let is_whole = closing(&self.words, open)? + 1 == self.words.len();
+        is_whole.then(|| split_statements(self.words[open + 1..self.words.len() - 1].to_vec()))
+    }
+
     /// Returns the calls, if the statement is nothing else.
     pub(crate) fn calls(&self) -> Option<Vec<Call<'_>>> {
         let (mut calls, mut at) = (Vec::new(), 0);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::commands::{Place, Script};
 use super::literal::Literal;
 use crate::init::draft::Found;
 
@@ -52,6 +53,46 @@ pub(crate) struct Task {
     pub(crate) is_local: bool,
 }
 
+/// The steps of a task while it is read.
+#[derive(Debug)]
+pub(crate) struct Steps {
+    script: Script,
+    place: Place,
+    local: usize,
+    remote: usize,
+    moves: bool,
+}
+
+impl Steps {
+    /// Begins. Those on a server run in the home directory of the user, until `cd` names another one.
+    pub(crate) fn new(is_local: bool) -> Steps {
+        let place = if is_local { Place::Release } else { Place::Home };
+        Steps { script: Script::new(), place, local: 0, remote: 0, moves: false }
+    }
+
+    /// Adds a command.
+    pub(crate) fn run(&mut self, command: String, is_local: bool) {
+        *if is_local { &mut self.local } else { &mut self.remote } += 1;
+        let place = if is_local { Place::Release } else { self.place };
+        self.script.run(command, place);
+    }
+
+    /// Adds a change of directory.
+    pub(crate) fn cd(&mut self, path: &str) {
+        self.script.cd(path, self.place);
+        self.place = Place::Named;
+        self.moves = true;
+    }
+
+    /// Returns the task. None if some steps are on this machine, and some on a server.
+    pub(crate) fn task(self) -> Option<Task> {
+        let is_local = self.local > 0;
+        // `cd` names a directory of the server.
+        let is_one = !is_local || self.remote == 0 && !self.moves;
+        is_one.then(|| Task { commands: self.script.finish(), is_local })
+    }
+}
+
 /// A task that runs before or after another one.
 #[derive(Debug, Clone)]
 pub(crate) struct Event {
@@ -98,16 +139,55 @@ impl Target {
     }
 }
 
+/// The steps of Deployer's `deploy` that Cutover has by itself.
+const OWN_STEPS: [&str; 15] = [
+    "deploy:info",
+    "deploy:setup",
+    "deploy:prepare",
+    "deploy:lock",
+    "deploy:release",
+    "deploy:update_code",
+    "deploy:env",
+    "deploy:shared",
+    "deploy:writable",
+    "deploy:clear_paths",
+    "deploy:copy_dirs",
+    "deploy:unlock",
+    "deploy:cleanup",
+    "deploy:success",
+    "deploy:failed",
+];
+
+/// The packages of PHP, as Deployer installs them.
+const COMPOSER: &str =
+    "composer install --verbose --prefer-dist --no-progress --no-interaction --no-dev --optimize-autoloader";
+
 impl Recipe {
+    /// Returns whether a deploy runs one of these tasks. A task that is restricted, or that has other commands, is none of them.
+    pub(crate) fn runs_any(&self, tasks: &[&str]) -> bool {
+        let is_own = |task: &str| tasks.contains(&task) && !self.tasks.contains_key(task);
+        let of_deploy = self.steps("deploy", 0).into_iter();
+        self.events.iter().map(|event| event.runs.clone()).chain(of_deploy).any(|task| is_own(&task))
+    }
+
+    /// Returns the tasks that a task runs, and those that these run.
+    fn steps(&self, task: &str, depth: usize) -> Vec<String> {
+        const DEPTH_MAX: usize = 8;
+        let Some((tasks, _)) = self.groups.get(task).filter(|_| depth < DEPTH_MAX) else { return Vec::new() };
+        tasks.iter().flat_map(|task| std::iter::once(task.clone()).chain(self.steps(task, depth + 1))).collect()
+    }
+
     /// Returns the commands of a task, if it only runs plain commands.
     pub(crate) fn task(&self, name: &str) -> Option<Task> {
         if let Some(task) = self.tasks.get(name) {
             return task.clone().filter(|task| !task.commands.is_empty());
         }
-        // Each is a command of the framework by the same name.
-        let command = name.strip_prefix("artisan:")?;
-        let commands = vec![format!("php artisan {command}")];
-        Some(Task { commands, is_local: false })
+        let command = match name {
+            "deploy:vendors" => COMPOSER.to_owned(),
+            // Each is a command of the framework by the same name.
+            name => format!("php artisan {}", name.strip_prefix("artisan:")?),
+        };
+        Some(Task { commands: vec![command], is_local: false })
     }
 
     /// Returns the tasks that run before and after others, and those that a recipe's own `deploy` names.
@@ -118,7 +198,7 @@ impl Recipe {
         for task in tasks {
             match task.as_str() {
                 "deploy:symlink" | "deploy:publish" => is_live = true,
-                own if own.starts_with("deploy:") && !self.tasks.contains_key(own) => {}
+                own if OWN_STEPS.contains(&own) && !self.tasks.contains_key(own) => {}
                 own => events.push(Event {
                     is_before: true,
                     task: if is_live { "deploy:unlock" } else { "deploy:symlink" }.to_owned(),

@@ -22,6 +22,8 @@ pub(crate) struct Statement {
     pub(crate) head: Vec<Token>,
     /// The statements of its block, if it has one.
     pub(crate) body: Option<Vec<Statement>>,
+    /// Whether something stands behind its `end`, such as `unless …`.
+    pub(crate) is_conditional: bool,
 }
 
 impl Statement {
@@ -190,14 +192,16 @@ fn block(tokens: &[Token], at: &mut usize, depth: usize) -> Vec<Statement> {
 
 fn statement(tokens: &[Token], at: &mut usize, depth: usize) -> Statement {
     let mut head: Vec<Token> = Vec::new();
-    let is_opened = tokens[*at].name().is_some_and(|name| OPENERS.contains(&name));
+    let mut is_opened = tokens[*at].name().is_some_and(|name| OPENERS.contains(&name));
     let mut brackets = 0_usize;
     while let Some(token) = tokens.get(*at) {
         let is_outside = brackets == 0;
+        is_opened |= is_outside && opens_inside(&head, token);
         match &token.word {
             Kind::Name(name) if is_outside && name == "do" => {
                 *at += 1;
-                return Statement { head, body: Some(body(tokens, at, depth)) };
+                let body = Some(body(tokens, at, depth));
+                return Statement { head, body, is_conditional: skip_tail(tokens, at) };
             }
             Kind::Name(name) if is_outside && name == "end" => break,
             Kind::Sign("(" | "[" | "{") => brackets += 1,
@@ -212,7 +216,26 @@ fn statement(tokens: &[Token], at: &mut usize, depth: usize) -> Statement {
         *at += 1;
     }
     let body = is_opened.then(|| body(tokens, at, depth));
-    Statement { head, body }
+    let is_conditional = is_opened && skip_tail(tokens, at);
+    Statement { head, body, is_conditional }
+}
+
+/// Goes behind what follows `end` in its line, and returns whether there is something.
+fn skip_tail(tokens: &[Token], at: &mut usize) -> bool {
+    let start = *at;
+    while tokens
+        .get(*at)
+        .is_some_and(|token| token.word != Kind::Break && !token.is(";") && token.name() != Some("end"))
+    {
+        *at += 1;
+    }
+    *at > start
+}
+
+/// Returns whether a block begins in the middle of a statement: `x = if …`.
+fn opens_inside(head: &[Token], token: &Token) -> bool {
+    let is_behind_sign = head.last().is_some_and(|last| ["=", ",", "(", "=>", "["].iter().any(|sign| last.is(sign)));
+    is_behind_sign && token.name().is_some_and(|name| OPENERS.contains(&name))
 }
 
 /// Reads a block and its `end`. One that is nested too deep is passed over.
@@ -432,6 +455,23 @@ mod tests {
         assert_eq!((inner.name(), inner.body.as_ref().unwrap()[0].name()), ("on", "execute"));
         let found = statements("if a\n  set :b, 1\nelse\n  set :b, 2\nend\nset :c, 1");
         assert_eq!(found.iter().map(Statement::name).collect::<Vec<_>>(), ["if", "set"]);
+        for text in ["x = if a\n  set :b, 1\nend\nset :c, 1", "set :d, case a\n  when 1 then set :b, 1\nend\nset :c, 1"]
+        {
+            assert_eq!(statements(text).len(), 2, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_block_with_a_condition_behind_it_is_one_statement() {
+        for tail in ["unless fetch(:stage) == :production", "if a", "while b", ".join(',')"] {
+            let found = statements(&format!("after :x, :y do\n  execute 'x'\nend {tail}\nset :b, 1\n"));
+            assert_eq!(found.iter().map(Statement::name).collect::<Vec<_>>(), ["after", "set"], "{tail}");
+            assert_eq!(found.iter().map(|found| found.is_conditional).collect::<Vec<_>>(), [true, false], "{tail}");
+        }
+        let found = statements("begin\n  a\nend if b\nc");
+        assert_eq!(found.iter().map(|found| found.is_conditional).collect::<Vec<_>>(), [true, false]);
+        let found = statements("task :a do on :b do c end end");
+        assert!(!found[0].is_conditional && !found[0].body.as_ref().unwrap()[0].is_conditional);
     }
 
     #[test]

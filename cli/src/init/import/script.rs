@@ -103,10 +103,12 @@ impl<'a> Reader<'a> {
         }
         let first = self.rest().chars().next().unwrap_or_default();
         let is_of_name = |c: char| c.is_alphanumeric() || c == '_' || of_name.contains(c);
-        if first.is_ascii_digit() {
+        let is_negative = first == '-' && self.rest()[1..].starts_with(|c: char| c.is_ascii_digit());
+        if first.is_ascii_digit() || is_negative {
+            self.at += usize::from(is_negative);
             let digits = self.take_while(|c| c.is_alphanumeric() || c == '_' || c == '.');
-            return match digits.replace('_', "").parse() {
-                Ok(number) => Word::Value(Literal::Number(number)),
+            return match digits.replace('_', "").parse::<i64>() {
+                Ok(number) => Word::Value(Literal::Number(if is_negative { -number } else { number })),
                 Err(_) => Word::Other,
             };
         }

@@ -17,12 +17,15 @@ use super::claim;
 use super::database;
 use super::database_owner;
 use super::inventory::{Inventory, Row};
-use super::kinds::is_placeholder;
+use super::kinds::{is_of_machine, is_placeholder};
 use super::obstacles::Obstacles;
 use super::rights::{check_moves, check_parent, check_writable};
 use super::sharing;
 use super::standing::{Standing, above, if_there, nearest, open_part};
 use super::survey::{Survey, exchanges, moved_before, trial};
+
+/// The most files of configuration that are named because they differ.
+const UNDECIDED_MAX: usize = 20;
 
 impl Survey<'_> {
     /// Checks the place of the site and of the deploy path.
@@ -107,6 +110,10 @@ impl Survey<'_> {
         let undeclared = |row: &&Row| row.kind.is_shared() && row.kind != FoundKind::Declared;
         if let Some(row) = inventory.rows.iter().find(undeclared).filter(|_| !self.policy.auto_shared) {
             obstacles.push(AdoptError::Undeclared(row.path.to_string()).into());
+        }
+        let is_undecided = |row: &&Row| row.kind == FoundKind::Differs && is_of_machine(row.path.as_bytes());
+        for row in inventory.rows.iter().filter(is_undecided).take(UNDECIDED_MAX) {
+            obstacles.push(AdoptError::ConfigDiffers(row.path.to_string()).into());
         }
         for declared in self.policy.shared_files.iter().filter(|declared| declared.missing == Missing::Required) {
             let is_in_site = inventory.rows.iter().any(|row| row.path == declared.path);

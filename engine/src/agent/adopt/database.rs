@@ -271,12 +271,32 @@ pub(super) fn check_lockable(dir: &Dir, name: &[u8]) -> Result<Vec<Error>, Error
     let is_locked_to_write = file.as_ref().is_none_or(has_wal);
     let mut refused = Vec::new();
     for name in Some(name.to_vec()).filter(|_| is_locked_to_write).into_iter().chain(names_beside(name)) {
-        let Some(stat) = file_at(dir, &name)? else { continue };
-        if stat.uid != user() && !matches!(dir.write_file(&name), Ok(Some(_))) {
+        if is_refused(dir, &name)? && stays(dir, &name)? {
             refused.push(not_lockable(dir, &name));
         }
     }
     Ok(refused)
+}
+
+/// Returns whether this user may not lock a file, or give it another name.
+fn is_refused(dir: &Dir, name: &[u8]) -> Result<bool, Error> {
+    let is_foreign = file_at(dir, name)?.is_some_and(|stat| stat.uid != user());
+    Ok(is_foreign && !matches!(dir.write_file(name), Ok(Some(_))))
+}
+
+/// Returns whether a file stays. The `-journal` of most databases exists for one transaction only, and none is under way when the
+/// database moves.
+fn stays(dir: &Dir, name: &[u8]) -> Result<bool, Error> {
+    const LOOKS: u32 = 40;
+    const PAUSE: Duration = Duration::from_millis(5);
+    let first = file_at(dir, name)?.as_ref().map(Stat::id);
+    for _ in 0..LOOKS {
+        if first.is_none() || file_at(dir, name)?.as_ref().map(Stat::id) != first {
+            return Ok(false);
+        }
+        thread::sleep(PAUSE);
+    }
+    Ok(true)
 }
 
 /// Returns whether a name is a database without a `-wal`, so that programs need the name of its `-journal`.

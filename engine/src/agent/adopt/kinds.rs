@@ -130,6 +130,15 @@ pub(super) fn of_file(path: &[u8]) -> Option<FoundKind> {
     }
 }
 
+/// Returns whether a file of configuration belongs to its machine, so that a source has that of another one, if it has any.
+pub(super) fn is_of_machine(path: &[u8]) -> bool {
+    /// Configuration that an application brings along.
+    const OF_APPLICATION: [&str; 3] = [".htaccess", ".user.ini", "php.ini"];
+    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    of_file(path) == Some(FoundKind::Config)
+        && !OF_APPLICATION.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()))
+}
+
 /// Returns whether a directory is one whose content is judged though the source lacks it.
 pub(super) fn is_holder(path: &[u8]) -> bool {
     HOLDERS.iter().any(|holder| path.eq_ignore_ascii_case(holder.as_bytes()))

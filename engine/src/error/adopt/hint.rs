@@ -46,6 +46,7 @@ impl AdoptError {
             AdoptError::NoSpace(_) | AdoptError::NoInodes(_) => AdoptHint::Link,
             AdoptError::NothingToShare(_) | AdoptError::SharedTwice { .. } => AdoptHint::NameShared,
             AdoptError::Undeclared(_) => AdoptHint::DeclareShared,
+            AdoptError::ConfigDiffers(path) => AdoptHint::DecideOnConfig { path: path.clone() },
             AdoptError::TooManyShared { .. } => AdoptHint::ShareAbove,
             AdoptError::RelativeLink(path) => AdoptHint::MakeAbsolute { path: path.clone() },
             AdoptError::InShared { path, whole } => {

@@ -31,6 +31,11 @@ pub enum AdoptHint {
     NameShared,
     /// Declare the shared paths.
     DeclareShared,
+    /// Keep the server's configuration, or take the source's.
+    DecideOnConfig {
+        /// The path.
+        path: String,
+    },
     /// Share a directory above.
     ShareAbove,
     /// Make the symlink absolute, or share its target.
