@@ -195,3 +195,20 @@ fn what_the_next_deploy_would_lose_is_named() {
         assert_eq!(std::fs::read_to_string(target.join(path)).unwrap(), content, "{path}");
     }
 }
+
+#[test]
+fn settings_of_one_machine_that_differ_are_decided_by_the_person() {
+    let site = standing(&[".env", "public/index.php", "config/database.yml"], &[]);
+    tree::write(&site.target(".env"), "KEY=production");
+    let refused = adopt(&site, &["--yes"]);
+    refused.failed(1, &["[config-differs]", "`.env`", "--share .env", "--keep .env"]);
+    assert!(!refused.stderr.contains("database.yml"), "{}", refused.stderr);
+    let report = adopt(&site, &["--yes", "--share", ".env"]).succeeded();
+    assert_eq!(super::strings(&report["shared"]), [".env"]);
+    assert_eq!(fs::read_to_string(site.target(".env")).unwrap(), "KEY=production");
+
+    let site = standing(&[".env"], &[]);
+    tree::write(&site.target(".env"), "KEY=production");
+    let report = adopt(&site, &["--yes", "--keep", ".env"]).succeeded();
+    assert_eq!(report["shared"], serde_json::json!([]));
+}

@@ -286,3 +286,37 @@ fn a_site_of_another_user_is_adopted_through_sudo_as_that_user() {
     assert_eq!(super::strings(&undone["shared"]), [".env", "uploads"]);
     assert!(fs::symlink_metadata(sshd.home(&owner).join("site")).unwrap().is_dir());
 }
+
+#[test]
+fn a_journal_that_is_there_for_a_transaction_is_no_obstacle() {
+    if !is_root() {
+        return;
+    }
+    let mut sshd = Sshd::start();
+    let user = sshd.add_user("/bin/sh");
+    tree::set_mode(sshd.home(&user), 0o755);
+    let site = Site::over(&sshd, &user);
+    let (shop, database) = (site.target(""), site.target("data.sqlite3"));
+    tree::write(&shop.join("index.php"), "<?php");
+    site.write("index.php", "<?php");
+    run(Command::new("chown").args(["-R", &format!("{user}:www-data")]).arg(&shop));
+    tree::set_mode(&shop, 0o775);
+    sql_as("www-data", "www-data", &database, "CREATE TABLE t (a)");
+    // The user may write to the database, and not to the journals of the web server.
+    run(Command::new("chown").arg(format!("www-data:{user}")).arg(&database));
+    tree::set_mode(&database, 0o664);
+    let end = site.path("end");
+    let write = format!(
+        "while ! test -e {}; do sqlite3 -cmd '.timeout 5000' {} 'INSERT INTO t VALUES (1)'; done",
+        end.display(),
+        database.display()
+    );
+    let mut writer = Command::new("setpriv")
+        .args(["--reuid=www-data", "--regid=www-data", "--clear-groups", "sh", "-c", &write])
+        .spawn()
+        .unwrap();
+    let found: Vec<_> = (0..8).map(|_| obstacles(&site)).collect();
+    tree::write(&end, "");
+    writer.wait().unwrap();
+    assert_eq!(found, vec![Vec::new(); 8]);
+}

@@ -6,10 +6,10 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::support::site::{Site, names, text};
+use crate::support::site::{RunResult, Site, names, text};
 use crate::support::sshd::{HOST, run};
 use crate::support::strace;
-use crate::support::tree;
+use crate::support::{tree, wait};
 
 use super::{Target, WEB_USER, chmod, chown};
 
@@ -128,6 +128,22 @@ fn a_lock_is_told_with_its_holder() {
     drop(held);
     // Nobody holds it any more, and its text is left.
     target.mends(&[], "lock-left");
+}
+
+#[test]
+fn a_hook_of_a_run_is_no_process_in_an_old_release() {
+    let Some(mut target) = Target::deployed() else { return };
+    let wait = "touch \"$CUTOVER_SHARED_PATH/begun\"; until test -e \"$CUTOVER_SHARED_PATH/go\"; do sleep 0.05; done";
+    target.site.configure(&format!(
+        "source = 'source'\n[[hooks]]\nname = 'wait'\nphase = 'before_switch'\nrun = '''{wait}'''\n"
+    ));
+    target.site.write("version", "2");
+    let deploy = target.site.command(&["deploy"]).spawn().unwrap();
+    wait::until("the hook waits", || target.site.target("shared/begun").exists().then_some(()));
+    let found = target.has(&[], &["another-run"]);
+    assert!(found["message"].as_str().unwrap().contains("deploy"), "{found}");
+    target.site.write_shared("go", "");
+    RunResult::wait(deploy).succeeded();
 }
 
 #[test]

@@ -39,11 +39,7 @@ pub(super) fn text(hint: &AdoptHint) -> String {
                                      set `auto_shared = true`"
                 .into()
         }
-        AdoptHint::DecideOnConfig { path } => format!(
-            "If that of the server is right, share it with `--share {0}`, and add the line `/{path}` to `.deployignore`. If that of the \
-             source is right, let it come with `--keep {0}`",
-            quoted(path)
-        ),
+        AdoptHint::DecideOnConfig { path } => of_config(path),
         AdoptHint::ShareAbove => "Share a directory above them with `--share`, or leave them with `--keep`".into(),
         AdoptHint::MakeAbsolute { path } => {
             format!("Make `{path}` an absolute symlink, or share the directory that it leads to")
@@ -126,6 +122,15 @@ fn rights(hint: &RightsHint) -> String {
             if *root_may { ", or adopt as root" } else { "" }
         ),
     }
+}
+
+/// Returns the step where the source has other settings than the server.
+fn of_config(path: &str) -> String {
+    format!(
+        "If that of the server is right, share it with `--share {0}`, and add the line `/{path}` to `.deployignore`. If that of the \
+         source is right, let it come with `--keep {0}`",
+        quoted(path)
+    )
 }
 
 /// Returns the step after a transaction that was cut short.

@@ -18,6 +18,7 @@ mod literal;
 mod php;
 mod recipe;
 mod ruby;
+mod ruby_words;
 mod script;
 mod untranslated;
 mod yaml;
