@@ -377,13 +377,15 @@ fn no_further_hook_begins_before_the_switch_once_the_client_has_gone() {
 
 #[test]
 fn a_second_interruption_ends_the_client_alone_and_the_runner_goes_back() {
-    let site = site_with(&hook("wait", "after_switch", &format!("trap '' TERM; {WAIT}"), "on_rollback = false"));
+    let go_on = "trap 'touch \"$CUTOVER_SHARED_PATH/told\"' TERM";
+    let site = site_with(&hook("wait", "after_switch", &format!("{go_on}; {WAIT}"), "on_rollback = false"));
     let mut deploy = run_until_it_waits(&site, &["deploy", "--release", "2"]);
     let client = Pid::from_child(&deploy);
     let interrupt = || kill_process(client, Signal::INT).unwrap();
     interrupt();
     let mut lines = BufReader::new(deploy.stderr.take().unwrap()).lines();
     lines.find(|line| line.as_ref().unwrap().contains("interrupt again to stop at once")).unwrap().unwrap();
+    wait::until("the hook is told", || site.target("shared/told").exists().then_some(()));
     interrupt();
     assert_eq!(deploy.wait().unwrap().code(), Some(130));
     wait::until("the lock is free", || (site.succeed(&["status"])["lock"] == json!(null)).then_some(()));

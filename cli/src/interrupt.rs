@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engine::cancel::Cancel;
 use engine::threads;
@@ -22,6 +22,9 @@ static CODE: AtomicU8 = AtomicU8::new(0);
 
 /// The time for which a stopped terminal may delay the end of the program.
 const LAST_LINE: Duration = Duration::from_millis(200);
+
+/// The time that the engine gets to tell the server of the first signal, if a second one follows it at once.
+const TELLING: Duration = Duration::from_millis(300);
 
 /// The work that a signal asks to stop.
 struct Work {
@@ -58,15 +61,19 @@ pub(crate) fn listen(cancel: Cancel, progress: Arc<Progress>, last_line: Option<
 }
 
 fn handle_signals(mut signals: Signals, last_line: Option<&str>) {
+    let mut first = None;
     for signal in signals.forever() {
         let code = if signal == SIGINT { 130 } else { 143 };
         let work = WORK.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(Work { cancel, progress }) = work.as_ref().filter(|_| CODE.swap(code, Ordering::Relaxed) == 0) else {
             terminal::close();
+            let since = first.map_or(TELLING, |first: Instant| first.elapsed());
+            std::thread::sleep(TELLING.saturating_sub(since));
             say_last(last_line);
             std::process::exit(code.into());
         };
         cancel.cancel();
+        first = Some(Instant::now());
         progress.say("Stopping at the next safe point; interrupt again to stop at once");
     }
 }

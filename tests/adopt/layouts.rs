@@ -212,3 +212,14 @@ fn settings_of_one_machine_that_differ_are_decided_by_the_person() {
     let report = adopt(&site, &["--yes", "--keep", ".env"]).succeeded();
     assert_eq!(report["shared"], serde_json::json!([]));
 }
+
+#[test]
+fn a_directory_of_which_the_source_has_only_a_placeholder_is_shared_as_a_whole() {
+    let site = standing(&["index.php"], &["logs/app.log", "cache/page.html"]);
+    for place in ["logs", "cache", "data"] {
+        site.write(&format!("{place}/.gitkeep"), "");
+    }
+    fs::create_dir(site.target("data")).unwrap();
+    sql(&site.target("data/shop.sqlite"), "CREATE TABLE t (a)");
+    assert_eq!(proposal(&site, &[]), ["cache cache", "database data", "logs logs"]);
+}

@@ -315,8 +315,8 @@ fn a_journal_that_is_there_for_a_transaction_is_no_obstacle() {
         .args(["--reuid=www-data", "--regid=www-data", "--clear-groups", "sh", "-c", &write])
         .spawn()
         .unwrap();
-    let found: Vec<_> = (0..8).map(|_| obstacles(&site)).collect();
+    let found: Vec<_> = (0..4).map(|_| obstacles(&site)).collect();
     tree::write(&end, "");
     writer.wait().unwrap();
-    assert_eq!(found, vec![Vec::new(); 8]);
+    assert_eq!(found, vec![Vec::new(); 4]);
 }

@@ -50,7 +50,7 @@ pub(super) struct Lister<'a> {
 
 /// The place of a directory in the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Beside {
+pub(super) enum Beside {
     /// The source has it, with this number.
     Source(u32),
     /// The source lacks it, and the names in it are judged all the same.
@@ -115,7 +115,7 @@ impl Lister<'_> {
         let kind = self.kind_of(&path, beside, number);
         if let Some(kind) = kind.filter(|kind| kind.is_shared()) {
             let counts = self.measure(dir, name)?;
-            if number.is_none() || counts.files > self.least_files(number) {
+            if number.is_none_or(|number| counts.files > self.least_files(dir, name, number)) {
                 let mut inventory = Inventory::default();
                 inventory.add_row(&path, kind, stat, counts);
                 return Ok(inventory);
@@ -128,6 +128,11 @@ impl Lister<'_> {
             Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(Inventory::default()),
             held => held?,
         };
+        if kind.is_none() && self.is_place_of_database(&held, &path, beside, number)? {
+            let mut inventory = Inventory::default();
+            inventory.add_row(&path, FoundKind::Database, stat, self.measure_held(&held)?);
+            return Ok(inventory);
+        }
         let mut inventory = match number {
             Some(number) if kind != Some(FoundKind::Built) => self.directory(&held, &path, Beside::Source(number)),
             _ => self.foreign_directory(&held, &path, stat, beside, kind),
@@ -187,13 +192,6 @@ impl Lister<'_> {
         }
     }
 
-    /// Returns the number of files that a directory of the server must exceed, to be the server's.
-    fn least_files(&self, number: Option<u32>) -> u64 {
-        let Some(number) = number else { return 0 };
-        let files = self.files_in(number);
-        if self.is_place(number) { files } else { files * 2 }
-    }
-
     fn in_source(&self, beside: Beside, name: &[u8]) -> Option<EntryRef<'_>> {
         match beside {
             Beside::Source(number) => self.source.child(number, name),
@@ -202,7 +200,7 @@ impl Lister<'_> {
     }
 
     /// Returns whether the directory has databases that are in use, or has nothing but databases.
-    fn holds_database(&self, dir: &Dir, path: &[u8]) -> Result<bool, Error> {
+    pub(super) fn holds_database(&self, dir: &Dir, path: &[u8]) -> Result<bool, Error> {
         let names: BTreeSet<Vec<u8>> = dir.names()?.into_iter().collect();
         let is_beside = |name: &[u8]| database_of(name).is_some_and(|database| names.contains(database));
         let is_alone =
@@ -315,30 +313,13 @@ impl Lister<'_> {
     }
 
     /// Returns whether a path in a directory is shared by itself, or stays in the release.
-    fn has_decided_in(&self, path: &[u8]) -> bool {
+    pub(super) fn has_decided_in(&self, path: &[u8]) -> bool {
         let mut kept = self.kept.iter().map(RelativePath::as_bytes);
         kept.any(|kept| is_in(kept, path)) || self.shared.keys().any(|shared| is_in(shared, path))
     }
 
-    fn is_kept(&self, path: &[u8]) -> bool {
+    pub(super) fn is_kept(&self, path: &[u8]) -> bool {
         RelativePath::parse(path).is_ok_and(|path| self.kept.iter().any(|kept| path.is_within(kept)))
-    }
-
-    /// Returns whether the source has a directory only as a place: with nothing in it, or with files that keep it.
-    fn is_place(&self, number: u32) -> bool {
-        self.source.children(number).all(|named| match named.node {
-            Node::Directory(child) => self.is_place(child),
-            Node::File(_) => kinds::is_placeholder(named.name),
-            Node::Symlink(_) => false,
-        })
-    }
-
-    fn files_in(&self, number: u32) -> u64 {
-        let count = |node| match node {
-            Node::Directory(child) => self.files_in(child),
-            Node::File(_) | Node::Symlink(_) => 1,
-        };
-        self.source.children(number).map(|named| count(named.node)).sum()
     }
 }
 

@@ -35,6 +35,7 @@ mod making;
 mod measure;
 mod obstacles;
 mod original;
+mod places;
 mod readers;
 mod rights;
 mod rules;
