@@ -174,6 +174,40 @@ fn releases_without_a_file_that_differs_need_a_page() {
 }
 
 #[test]
+fn a_file_that_an_older_release_has_too_does_not_tell_that_the_live_one_is_served() {
+    let mut site = Site::new();
+    site.configure("source = 'source'\nkeep_releases = 9\n");
+    for (release, version) in [("1", 1), ("2", 2), ("3", 1)] {
+        write(&site, version);
+        site.write("public/other.txt", if release == "2" { "2" } else { "1" });
+        site.deploy(&["--release", release]);
+    }
+    let nginx = |release: &str| {
+        Nginx::start(&site.path(&format!("nginx-{release}")), |port| {
+            format!("server {{ listen 127.0.0.1:{port}; root {}; }}", site.release(release).join("public").display())
+        })
+    };
+    for release in ["1", "3"] {
+        let ran = check(&site, nginx(release).port, &[]);
+        ran.failed(6, &["the content of release 3, which is live, and which other releases have too"]);
+        assert_eq!(ran.json["web"]["answers"][0]["also_in"], json!(["1"]), "{}", ran.json);
+        assert_eq!(ran.json["web"]["answers"][0]["reason"], "its content is that of 3 (live), and of 1");
+        assert!(ran.json["findings"].to_string().contains("with `--version-file PATH`"), "{}", ran.json);
+    }
+    let old = nginx("2");
+    check(&site, old.port, &[]).failed(6, &["The web server serves release 2, and 3 is live"]);
+    // A file of its own tells.
+    site.write("public/unique.txt", "4");
+    site.deploy(&["--release", "4"]);
+    check(&site, nginx("4").port, &[]).succeeded();
+    check(&site, old.port, &[]).failed(6, &["No answer tells which release the web server serves"]);
+    site.write("public/other.txt", "5");
+    site.deploy(&["--release", "5"]);
+    check(&site, nginx("5").port, &[]).succeeded();
+    check(&site, old.port, &[]).failed(6, &["The web server serves release 2, and 5 is live"]);
+}
+
+#[test]
 fn an_interrupted_question_is_an_interruption_and_no_finding() {
     let site = two_releases();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
