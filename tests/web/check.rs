@@ -208,6 +208,18 @@ fn a_file_that_an_older_release_has_too_does_not_tell_that_the_live_one_is_serve
 }
 
 #[test]
+fn a_redirect_to_another_scheme_is_no_path_of_the_site() {
+    let site = two_releases();
+    let nginx = Nginx::start(&site.path("nginx"), |port| {
+        format!("server {{ listen 127.0.0.1:{port}; location / {{ return 302 file:///etc/passwd; }} }}")
+    });
+    let ran = check(&site, nginx.port, &[]);
+    ran.failed(6, &["No answer tells which release the web server serves"]);
+    let reason = ran.json["web"]["answers"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("`file:///etc/passwd` is no `http://` or `https://` address"), "{reason}");
+}
+
+#[test]
 fn an_interrupted_question_is_an_interruption_and_no_finding() {
     let site = two_releases();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
