@@ -208,6 +208,27 @@ fn a_file_that_an_older_release_has_too_does_not_tell_that_the_live_one_is_serve
 }
 
 #[test]
+fn a_site_with_a_password_gets_the_headers_of_a_check_of_the_same_host() {
+    let mut site = two_releases();
+    let root = site.target("current/public").display().to_string();
+    let nginx = Nginx::start(&site.path("nginx"), |port| {
+        let only = "if ($http_authorization != 'Basic bWU6cGFzcw==') { return 401; }";
+        format!("server {{ listen 127.0.0.1:{port}; root {root}; {only} }}")
+    });
+    check(&site, nginx.port, &[]).failed(6, &["No answer tells which release the web server serves"]);
+    let of = |port: u16| {
+        let headers = "{ Authorization = 'Basic bWU6cGFzcw==' }";
+        format!("source = 'source'\n[[checks]]\nname = 'health'\nurl = 'http://127.0.0.1:{port}/health'\nheaders = {headers}\n")
+    };
+    site.configure(&of(1));
+    check(&site, nginx.port, &[]).failed(6, &["No answer tells which release the web server serves"]);
+    site.configure(&of(nginx.port));
+    check(&site, nginx.port, &[]).succeeded();
+    let ran = site.cutover(&["doctor", "--url", &format!("http://me:pass@127.0.0.1:{}/", nginx.port)]);
+    ran.failed(2, &["it has a user or password: give it to a check of the same host, whose `headers` are sent"]);
+}
+
+#[test]
 fn a_redirect_to_another_scheme_is_no_path_of_the_site() {
     let site = two_releases();
     let nginx = Nginx::start(&site.path("nginx"), |port| {

@@ -1,11 +1,15 @@
 //! The findings of `--url`: which release a web server serves. This machine asks, as a visitor does.
 
+use std::collections::BTreeMap;
+
+use engine::check::{Check, Probe};
 use engine::report::{FindingId, Severity, Subject, WebAnswer, WebCheckReport};
 
 use super::advice::Advice;
 use crate::color::Palette;
 use crate::failure::one_line;
 use crate::table::Table;
+use crate::url;
 
 /// The reason that nothing was asked, where no address was given.
 pub(super) const NOT_ASKED: &str = "no `--url` was given";
@@ -25,6 +29,15 @@ pub(super) const UNKNOWN: FindingId = known("served-release-unknown");
 /// The ids of all of them.
 #[cfg(test)]
 pub(super) const ALL: [FindingId; 3] = [OLD, CACHED, UNKNOWN];
+
+/// Returns the headers of the first check of the same host that has some: a site may ask for a password.
+pub(super) fn headers_for(url: &str, checks: &[Check]) -> BTreeMap<String, String> {
+    let headers = checks.iter().filter_map(|check| match &check.probe {
+        Probe::Http(probe) if url::origin(&probe.url) == url::origin(url) => Some(&probe.headers),
+        _ => None,
+    });
+    headers.into_iter().find(|headers| !headers.is_empty()).cloned().unwrap_or_default()
+}
 
 /// Returns what is wrong with the answers. None: the live release is served.
 pub(super) fn finding(report: &WebCheckReport) -> Option<(FindingId, Advice)> {

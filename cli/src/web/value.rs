@@ -35,7 +35,8 @@ pub(crate) fn root(text: &str) -> Result<RelativePath, String> {
 
 /// Reads the address of a site.
 pub(crate) fn address(text: &str) -> Result<String, String> {
-    url::check(text).map(|()| text.to_owned()).map_err(|reason| format!("it {reason}"))
+    const INSTEAD: &str = "give it to a check of the same host, whose `headers` are sent to this address too";
+    url::check(text, INSTEAD).map(|()| text.to_owned()).map_err(|reason| format!("it {reason}"))
 }
 
 /// The name of a site.
@@ -114,7 +115,7 @@ impl FromStr for Application {
 
     fn from_str(text: &str) -> Result<Application, String> {
         let wrong = || "it must be an address without a path, such as `http://127.0.0.1:3000`".to_owned();
-        url::check(text).map_err(|_| wrong())?;
+        url::check(text, "").map_err(|_| wrong())?;
         let address = text.trim_end_matches('/').strip_prefix("http://").ok_or_else(wrong)?;
         if !is_address(address) {
             return Err(wrong());

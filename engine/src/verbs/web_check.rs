@@ -23,6 +23,9 @@ use super::releases;
 /// The longest time for one answer.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The header that asks for content as it is.
+const ACCEPT_ENCODING: &str = "Accept-Encoding";
+
 /// The number of redirects that are followed: to HTTPS, and to another name.
 const REDIRECTS_MAX: u32 = 5;
 
@@ -43,7 +46,7 @@ fn check(context: &Context, request: &WebCheckRequest) -> Result<WebCheckReport,
     let before = before(&releases).map(|release| release.id.clone());
     let others = others(&releases);
     let files = choose(context, request, &live, before.is_some(), &others)?;
-    let asking = Asking { context, http: HttpClient::with_tls(), live: live.clone() };
+    let asking = Asking { context, http: HttpClient::with_tls(), headers: &request.headers, live: live.clone() };
     let mut answers = Vec::new();
     for file in &files {
         answers.push(asking.ask(&joined(&request.url, &file.path), &Asked::File(file, &others))?);
@@ -121,6 +124,7 @@ impl Context {
 struct Asking<'a> {
     context: &'a Context,
     http: HttpClient,
+    headers: &'a BTreeMap<String, String>,
     live: ReleaseId,
 }
 
@@ -135,13 +139,11 @@ impl Asking<'_> {
     }
 
     fn ask_once(&self, url: &str, asked: &Asked<'_>) -> Result<WebAnswer, Error> {
-        let request = HttpRequest {
-            url: url.to_owned(),
-            headers: BTreeMap::from([("Accept-Encoding".to_owned(), "identity".to_owned())]),
-            body: None,
-            timeout: TIMEOUT,
-            redirects: REDIRECTS_MAX,
-        };
+        let mut headers = self.headers.clone();
+        headers.retain(|name, _| !name.eq_ignore_ascii_case(ACCEPT_ENCODING));
+        headers.insert(ACCEPT_ENCODING.to_owned(), "identity".to_owned());
+        let request =
+            HttpRequest { url: url.to_owned(), headers, body: None, timeout: TIMEOUT, redirects: REDIRECTS_MAX };
         let has_enough = |_: u16, body: &[u8]| body.len() as u64 > FILE_BYTES_MAX;
         let received = match self.http.ask(&request, has_enough, &self.context.cancel)? {
             Ok(received) => received,
