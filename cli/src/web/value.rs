@@ -12,12 +12,24 @@ use crate::url;
 /// The characters of a path beside letters and digits.
 const OF_PATHS: &str = "/._-+,=~@";
 
-/// Returns a path, if it is absolute and has no character that a web server could take for more.
-pub(super) fn check_path(path: &str) -> Result<String, String> {
+/// Returns a path, if it is absolute and has no character that this web server could take for more.
+pub(super) fn check_path_for(server: WebServer, path: &str) -> Result<String, String> {
+    // In Apache, a comma separates the flags of `RewriteRule`, where a path stands, and cannot be quoted there.
+    let odd = if server == WebServer::Apache { "," } else { "" };
+    check(path, odd)
+}
+
+/// Returns a path, if it is absolute and has no character that a web server could take for more in any place.
+fn check_path(path: &str) -> Result<String, String> {
+    check(path, "")
+}
+
+fn check(path: &str, odd: &str) -> Result<String, String> {
     if !path.starts_with('/') {
         return Err(format!("`{}` is not an absolute path", path.escape_debug()));
     }
-    match path.chars().find(|&found| !found.is_alphanumeric() && !OF_PATHS.contains(found)) {
+    let is_odd = |found: char| !found.is_alphanumeric() && !OF_PATHS.contains(found) || odd.contains(found);
+    match path.chars().find(|&found| is_odd(found)) {
         Some(odd) => Err(format!(
             "`{}` has the character `{}`, which may mean something else to a web server",
             path.escape_debug(),
