@@ -59,10 +59,16 @@ fn write(site: &Site, version: u32) {
     site.write("public/.well-known/sub/.secret/key", "hidden");
     site.write("public/.well-known/sub/known.txt", "known below");
     site.write("public/other/index.php", "<?php echo 'other';");
+    for name in SOURCES {
+        site.write(&format!("public/{name}"), "<?php echo 'source';");
+    }
     site.write("public/index.html", format!("page {version}"));
 }
 
-/// Checks that dot files are hidden, and nothing below `.well-known` that has another name.
+/// Files of PHP that no web server runs.
+const SOURCES: [&str; 7] = ["x.PHP", "x.Php", "x.phtml", "x.PHTML", "x.phar", "x.php7", "other/x.php8"];
+
+/// Checks that dot files and the source of PHP are hidden, and nothing below `.well-known` that has another name.
 fn check_hidden(kind: WebServerKind, server: &WebServer) {
     let answer = |path: &str| ask(server.port, path).unwrap();
     assert_eq!(answer("/.well-known/security.txt"), "200 known", "{kind:?}");
@@ -76,6 +82,12 @@ fn check_hidden(kind: WebServerKind, server: &WebServer) {
     ];
     for path in hidden {
         assert!(answer(path).starts_with("404 "), "{kind:?} {path}: {}", answer(path));
+    }
+    for path in SOURCES {
+        assert!(answer(&format!("/{path}")).starts_with("404 "), "{kind:?} {path}: {}", answer(&format!("/{path}")));
+        for path in [format!("/{path}/"), format!("/{path}/a"), format!("/{}", path.replace(".p", ".%70"))] {
+            assert!(!answer(&path).contains("echo"), "{kind:?} {path}: {}", answer(&path));
+        }
     }
 }
 
