@@ -41,6 +41,31 @@ pub(super) fn preview(
     further_copies: &[FurtherCopy],
 ) -> Result<PreviewReport, Error> {
     let mut preview = sizes(task, site);
+    let spare = match site {
+        Some(site) if task.order.policy().spare => Spare::find(site.layout)?,
+        _ => None,
+    };
+    preview.space = space(task, site, wanted, further_copies, spare.as_ref())?;
+    Ok(preview)
+}
+
+/// Returns the need beside the free space, if no spare has a part of it.
+pub(super) fn whole_need(
+    task: Task<'_>,
+    site: OpenSite<'_>,
+    wanted: &WantedObjects,
+    further_copies: &[FurtherCopy],
+) -> Result<SpaceReport, Error> {
+    space(task, Some(site), wanted, further_copies, None)
+}
+
+fn space(
+    task: Task<'_>,
+    site: Option<OpenSite<'_>>,
+    wanted: &WantedObjects,
+    further_copies: &[FurtherCopy],
+    spare: Option<&Spare>,
+) -> Result<SpaceReport, Error> {
     let policy = task.order.policy();
     let copies = Patterns::parse(policy.copy_paths.iter().map(String::as_str), "`copy_paths`")?;
     let demand = Demand {
@@ -53,8 +78,8 @@ pub(super) fn preview(
         begun: &[],
         store: site.map(|site| site.store),
     };
-    preview.space = space(task, site, demand)?;
-    Ok(preview)
+    let check = SpaceCheck { demand, spare, min_free: policy.min_free };
+    check.report(site.map(|site| site.layout), &free(task, site)?)
 }
 
 fn sizes(task: Task<'_>, site: Option<OpenSite<'_>>) -> PreviewReport {
@@ -71,15 +96,6 @@ fn sizes(task: Task<'_>, site: Option<OpenSite<'_>>) -> PreviewReport {
         sizes.add(bytes.unwrap_or(0), || Shown(&difference.path).to_string());
     });
     preview
-}
-
-fn space(task: Task<'_>, site: Option<OpenSite<'_>>, demand: Demand<'_>) -> Result<SpaceReport, Error> {
-    let spare = match site {
-        Some(site) if task.order.policy().spare => Spare::find(site.layout)?,
-        _ => None,
-    };
-    let check = SpaceCheck { demand, spare: spare.as_ref(), min_free: task.order.policy().min_free };
-    check.report(site.map(|site| site.layout), &free(task, site)?)
 }
 
 /// Returns the free space of the deploy path, or of the directory in which it will be made.
