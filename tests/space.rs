@@ -220,6 +220,28 @@ fn a_forecast_counts_on_the_release_that_goes_when_space_is_short() {
 }
 
 #[test]
+fn the_forecast_of_a_first_deploy_has_the_agent_that_is_copied() {
+    if !is_root() {
+        return;
+    }
+    let mut sshd = Sshd::start();
+    let user = sshd.add_user("/bin/sh");
+    let mut site = Site::over(&sshd, &user);
+    site.write("small", "one");
+    let needed = |site: &Site| number(&site.deploy(&["--dry-run"])["preview"]["space"]["needed_bytes"]);
+    let first = needed(&site);
+    assert!(!site.target("").exists());
+    site.configure("agent_path = '/dev/shm/no-agent-of-cutover'\n");
+    let elsewhere = needed(&site);
+    site.configure("");
+    site.succeed(&["setup"]);
+    let bin = site.target(".cutover/bin");
+    let agent = fs::metadata(bin.join(&names(&bin)[0])).unwrap().len();
+    assert!((agent..agent + (1 << 20)).contains(&(first - elsewhere)), "{first}, {elsewhere}, {agent}");
+    assert!(needed(&site) <= elsewhere, "the agent is there");
+}
+
+#[test]
 fn a_part_of_the_disk_stays_free_unless_the_check_is_left_out() {
     let Some(mut disk) = Disk::make(Filesystem::Disk(Kind::Ext4)) else { return };
     write_tree(&disk.site, 1);

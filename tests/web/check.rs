@@ -218,7 +218,9 @@ fn a_site_with_a_password_gets_the_headers_of_a_check_of_the_same_host() {
     check(&site, nginx.port, &[]).failed(6, &["No answer tells which release the web server serves"]);
     let of = |port: u16| {
         let headers = "{ Authorization = 'Basic bWU6cGFzcw==' }";
-        format!("source = 'source'\n[[checks]]\nname = 'health'\nurl = 'http://127.0.0.1:{port}/health'\nheaders = {headers}\n")
+        format!(
+            "source = 'source'\n[[checks]]\nname = 'health'\nurl = 'http://127.0.0.1:{port}/health'\nheaders = {headers}\n"
+        )
     };
     site.configure(&of(1));
     check(&site, nginx.port, &[]).failed(6, &["No answer tells which release the web server serves"]);

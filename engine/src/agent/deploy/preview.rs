@@ -1,6 +1,10 @@
 //! The forecast of a deploy, for a dry run: the sizes of what changes, the space, the releases that expire. The client
 //! adds what it would send.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
 use crate::disk::{Dir, Free};
 use crate::error::Error;
 use crate::manifest::diff;
@@ -8,6 +12,7 @@ use crate::path::Shown;
 use crate::pattern::Patterns;
 use crate::release::ReleaseId;
 use crate::report::{Change, PreviewReport, SpaceReport};
+use crate::wire::message::MissingAgent;
 
 use crate::agent::classify::FurtherCopy;
 use crate::agent::clock::now;
@@ -77,9 +82,17 @@ fn space(
         wanted,
         begun: &[],
         store: site.map(|site| site.store),
+        missing_agent: task.order.begin.missing_agent.as_ref().and_then(|agent| bytes_beside(agent, task.order.path)),
     };
     let check = SpaceCheck { demand, spare, min_free: policy.min_free };
     check.report(site.map(|site| site.layout), &free(task, site)?)
+}
+
+/// Returns the length of an agent whose place is on the filesystem of the deploy path.
+fn bytes_beside(agent: &MissingAgent, deploy_path: &Path) -> Option<u64> {
+    let device = |path: &Path| path.ancestors().find_map(|path| fs::metadata(path).ok()).map(|found| found.dev());
+    let is_beside = device(&agent.directory.under(deploy_path)) == device(deploy_path);
+    is_beside.then_some(agent.bytes)
 }
 
 fn sizes(task: Task<'_>, site: Option<OpenSite<'_>>) -> PreviewReport {
