@@ -86,7 +86,13 @@ impl Disk {
     /// Returns the forecast of the space.
     #[track_caller]
     fn forecast(&self) -> Value {
-        self.site.deploy(&["--dry-run"])["preview"]["space"].clone()
+        let ran = self.site.cutover(&["deploy", "--dry-run"]);
+        let preview = &ran.json["preview"];
+        // A deploy that would be refused has the exit code of that refusal, behind the whole report.
+        let is_refused = !preview["refusal"].is_null();
+        assert_eq!(ran.code, Some(i32::from(is_refused)), "{}", ran.stderr);
+        assert_eq!(is_refused, preview["space"]["fits"] == json!(false), "{preview}");
+        preview["space"].clone()
     }
 
     /// Takes or gives back space until so many bytes are free.
@@ -183,9 +189,56 @@ fn a_lack_of_inodes_is_found_before_anything_is_sent() {
         disk.site.write(&format!("file {file}"), noise(file, 500));
     }
     assert_eq!(disk.forecast()["fits"], json!(false));
+    let expected = ["Not enough inodes on the server: the release needs", "`cutover du "];
+    disk.site.cutover(&["deploy", "--dry-run"]).failed(1, &expected);
+    let unchecked = disk.site.deploy(&["--dry-run", "--no-space-check"]);
+    assert_eq!(
+        (&unchecked["preview"]["space"]["fits"], &unchecked["preview"]["refusal"]),
+        (&json!(false), &json!(null))
+    );
     let objects = disk.site.objects();
     disk.site.refused(&["deploy"], 1, &["Not enough inodes on the server: the release needs"]);
     assert_eq!(disk.site.objects(), objects);
+}
+
+#[test]
+fn a_forecast_counts_on_the_release_that_goes_when_space_is_short() {
+    let Some(mut disk) = Disk::make(Filesystem::Disk(Kind::Ext4)) else { return };
+    disk.site.configure("keep_releases = 1\ngrace = '0s'\n");
+    for seed in [1, 2, 3] {
+        disk.site.write("large", noise(seed, 8 << 20));
+        disk.site.deploy(&[]);
+    }
+    disk.site.write("large", noise(4, 8 << 20));
+    assert!(!disk.site.succeed(&["status"])["spare"].is_null(), "a release waits");
+    disk.leave_free(4 << 20..=5 << 20);
+    assert_eq!(disk.forecast()["fits"], json!(true));
+    disk.site.deploy(&[]);
+    disk.site.write("large", noise(5, 64 << 20));
+    assert_eq!(disk.forecast()["fits"], json!(false));
+    disk.site.refused(&["deploy"], 1, &["Not enough space on the server: the release needs"]);
+}
+
+#[test]
+fn the_forecast_of_a_first_deploy_has_the_agent_that_is_copied() {
+    if !is_root() {
+        return;
+    }
+    let mut sshd = Sshd::start();
+    let user = sshd.add_user("/bin/sh");
+    let mut site = Site::over(&sshd, &user);
+    site.write("small", "one");
+    let needed = |site: &Site| number(&site.deploy(&["--dry-run"])["preview"]["space"]["needed_bytes"]);
+    let first = needed(&site);
+    assert!(!site.target("").exists());
+    site.configure("agent_path = '/dev/shm/no-agent-of-cutover'\n");
+    let elsewhere = needed(&site);
+    site.configure("");
+    site.succeed(&["setup"]);
+    let bin = site.target(".cutover/bin");
+    let agent = fs::metadata(bin.join(&names(&bin)[0])).unwrap().len();
+    assert!((agent..agent + (1 << 20)).contains(&(first - elsewhere)), "{first}, {elsewhere}, {agent}");
+    assert!(needed(&site) <= elsewhere, "the agent is there");
 }
 
 #[test]

@@ -55,8 +55,40 @@ fn write(site: &Site, version: u32) {
     site.write("public/.hidden/file.txt", "hidden");
     site.write("public/.hidden/page.php", "<?php echo 'hidden';");
     site.write("public/.well-known/security.txt", "known");
+    site.write("public/.well-known/.env", "hidden");
+    site.write("public/.well-known/sub/.secret/key", "hidden");
+    site.write("public/.well-known/sub/known.txt", "known below");
     site.write("public/other/index.php", "<?php echo 'other';");
+    for name in SOURCES {
+        site.write(&format!("public/{name}"), "<?php echo 'source';");
+    }
     site.write("public/index.html", format!("page {version}"));
+}
+
+/// Files of PHP that no web server runs.
+const SOURCES: [&str; 7] = ["x.PHP", "x.Php", "x.phtml", "x.PHTML", "x.phar", "x.php7", "other/x.php8"];
+
+/// Checks that dot files and the source of PHP are hidden, and nothing below `.well-known` that has another name.
+fn check_hidden(kind: WebServerKind, server: &WebServer) {
+    let answer = |path: &str| ask(server.port, path).unwrap();
+    assert_eq!(answer("/.well-known/security.txt"), "200 known", "{kind:?}");
+    assert_eq!(answer("/.well-known/sub/known.txt"), "200 known below", "{kind:?}");
+    let hidden = [
+        "/.well-known/.env",
+        "/.well-known/sub/.secret/key",
+        "/.well-known/%2eenv",
+        "/.hidden/file.txt",
+        "/.well-known",
+    ];
+    for path in hidden {
+        assert!(answer(path).starts_with("404 "), "{kind:?} {path}: {}", answer(path));
+    }
+    for path in SOURCES {
+        assert!(answer(&format!("/{path}")).starts_with("404 "), "{kind:?} {path}: {}", answer(&format!("/{path}")));
+        for path in [format!("/{path}/"), format!("/{path}/a"), format!("/{}", path.replace(".p", ".%70"))] {
+            assert!(!answer(&path).contains("echo"), "{kind:?} {path}: {}", answer(&path));
+        }
+    }
 }
 
 #[test]
@@ -79,9 +111,8 @@ fn what_is_printed_for_php_serves_pages_and_files_and_hides_dotfiles() {
         check("/goods/tea?size=2", "200 1 /goods/tea?size=2");
         check("/static.txt", "200 static 1");
         check("/other/", "200 other");
-        check("/.well-known/security.txt", "200 known");
-        check("/.hidden/file.txt", "404 ");
         check("/.hidden/page.php", "404 ");
+        check_hidden(kind, &server);
     }
 }
 
@@ -98,8 +129,8 @@ fn what_is_printed_for_files_serves_files_alone() {
         assert_eq!(ask(server.port, "/").unwrap(), "200 page 1", "{kind:?}");
         assert_eq!(ask(server.port, "/static.txt").unwrap(), "200 static 1", "{kind:?}");
         assert!(ask(server.port, "/goods/tea").unwrap().starts_with("404 "), "{kind:?}");
-        assert!(ask(server.port, "/.hidden/file.txt").unwrap().starts_with("404 "), "{kind:?}");
         assert!(ask(server.port, "/index.php").unwrap().starts_with("404 "), "{kind:?}: source of PHP");
+        check_hidden(kind, &server);
     }
 }
 

@@ -15,6 +15,9 @@ use crate::url;
 const FROM: [(&str, CheckFrom); 2] = [("client", CheckFrom::Client), ("server", CheckFrom::Server)];
 const FROM_WORDS: [&str; 2] = words(&FROM);
 
+/// What to do instead of writing a user into an address.
+const AS_HEADER: &str = "give it as a header, `headers = { Authorization = \"…\" }`";
+
 /// The shape of a check.
 pub(crate) const CHECKS: Table =
     Table { section: "### Checks\n", keys: CheckKeys::SHAPES, required: &["name"], either: &["url", "run"] };
@@ -63,7 +66,7 @@ impl Entry<'_> {
 
     fn url(&self) -> Result<String, Mistake> {
         let url = self.secret_string("a string: the address of a page")?;
-        url::check(&url).map_err(|reason| {
+        url::check(&url, AS_HEADER).map_err(|reason| {
             self.mistake(format!("`url` {reason}")).hint("Write it such as `https://shop.example.com/health`")
         })?;
         Ok(url)

@@ -82,6 +82,10 @@ impl Report for DeployReport {
         format!("{}\n{}", palette.strong(headline(self)), block.text())
     }
 
+    fn failure(&self) -> Option<Failure> {
+        self.preview.as_ref().and_then(preview::failure)
+    }
+
     fn outcome(&self) -> Option<Outcome> {
         Some(Outcome::of_deploy(self))
     }

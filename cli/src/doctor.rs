@@ -54,7 +54,7 @@ pub(crate) fn run(session: &Session<'_>, args: &DoctorArgs) -> Result<(), Failur
         },
     };
     let request = request(session, args, &settings, unset.is_none());
-    let web_request = web_request(args);
+    let web_request = web_request(args, &settings);
     session.run(&settings, Verbosity::Brief, |context| {
         let mut diagnosis = match engine::doctor(context, &request) {
             Ok(report) => {
@@ -87,9 +87,10 @@ fn request(session: &Session<'_>, args: &DoctorArgs, settings: &Settings, is_com
 }
 
 /// Returns what to ask the web server. None: nothing.
-fn web_request(args: &DoctorArgs) -> Option<WebCheckRequest> {
+fn web_request(args: &DoctorArgs, settings: &Settings) -> Option<WebCheckRequest> {
     let url = args.url.clone()?;
-    Some(WebCheckRequest { url, root: args.root.clone(), version_file: args.version_file.clone() })
+    let headers = web::headers_for(&url, &settings.procedure.checks);
+    Some(WebCheckRequest { url, headers, root: args.root.clone(), version_file: args.version_file.clone() })
 }
 
 /// Returns the words of a failure as those of a finding.

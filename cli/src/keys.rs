@@ -64,7 +64,7 @@ keys! {
     confirm: Duration = Entry::time_limit => Shape::Duration,
     logs: Vec<String> = Entry::log_paths => Shape::Texts,
     secrets: Vec<String> = Entry::secret_names => Shape::Texts,
-    webhook: String = |entry| entry.secret_word(url::check).map_err(|mistake| mistake.hint(WEBHOOK_HINT)) => Shape::Text,
+    webhook: String = |entry| entry.secret_word(check_webhook).map_err(|mistake| mistake.hint(WEBHOOK_HINT)) => Shape::Text,
     webhook_secret: String = Entry::secret => Shape::Secret,
     zstd_level: i32 = Entry::zstd_level => Shape::Number(1, 19),
 }
@@ -74,6 +74,12 @@ pub(crate) const TABLES: [&str; 2] = ["hooks", "checks"];
 
 /// The next step after a `webhook` that is no address.
 const WEBHOOK_HINT: &str = "Write it such as `https://hooks.example.com/deploys`";
+
+/// Returns the reason that an address cannot be that of a webhook.
+fn check_webhook(url: &str) -> Result<(), String> {
+    url::check(url, "a webhook logs in nowhere; `webhook_secret` signs its notices")
+}
+
 /// Reads the name of a commit from the command line.
 pub(crate) fn git_ref(name: &str) -> Result<String, String> {
     check_ref(name).map(|()| name.to_owned())

@@ -1,13 +1,15 @@
 //! The lines of a dry run: what a deploy would change, send and need.
 
+use engine::error::Error;
 use engine::report::{ChangesReport, PreviewReport, SendReport, SizesReport, SpaceReport};
 
+use crate::failure::Failure;
 use crate::report::Block;
 use crate::units::{Bytes, Count, Counted};
 
 /// Adds the lines of a forecast.
 pub(crate) fn add(block: &mut Block, changes: &ChangesReport, preview: &PreviewReport) {
-    let PreviewReport { new, changed, gone, send, space } = preview;
+    let PreviewReport { new, changed, gone, send, space, refusal } = preview;
     let parts = [
         counted(changes.files_new, "new", new),
         counted(changes.files_changed, "changed", changed),
@@ -19,10 +21,22 @@ pub(crate) fn add(block: &mut Block, changes: &ChangesReport, preview: &PreviewR
         .line_if("changed", largest(changed, changes.files_changed))
         .line_if("gone", largest(gone, changes.files_removed))
         .line("to send", to_send(send))
-        .line(
-            "space",
-            space_text(space) + if space.fits { "" } else { ". That is not enough: a deploy would be refused" },
-        );
+        .line("space", space_text(space) + enough(space, refusal.is_some()));
+}
+
+/// Says what follows from a lack of space.
+fn enough(space: &SpaceReport, is_refused: bool) -> &'static str {
+    match (space.fits, is_refused) {
+        (true, _) => "",
+        (false, true) => ". That is not enough: a deploy would be refused",
+        (false, false) => ". That is not enough",
+    }
+}
+
+/// Returns the failure of a deploy that would be refused.
+pub(crate) fn failure(preview: &PreviewReport) -> Option<Failure> {
+    let refusal = preview.refusal.clone()?;
+    Some(Failure::from(Error::Agent(refusal)).reported())
 }
 
 /// Returns a number of files with their sizes together: `12 new (3.4 MB)`.
@@ -70,6 +84,7 @@ pub(crate) fn space_text(space: &SpaceReport) -> String {
 
 #[cfg(test)]
 mod tests {
+    use engine::error::{ErrorId, Shortage, SiteError, SpaceRemedy};
     use engine::report::SizedPath;
 
     use super::*;
@@ -90,6 +105,7 @@ mod tests {
                 reserve_inodes: 0,
                 fits: true,
             },
+            refusal: None,
         }
     }
 
@@ -117,6 +133,16 @@ mod tests {
         add(&mut block, &ChangesReport::default(), &preview);
         let text = block.text();
         assert!(text.contains("  to send  no content\n"), "{text}");
+        assert!(text.contains("12.3 GB are free. That is not enough\n"), "{text}");
+        assert!(failure(&preview).is_none());
+        let shortage = Shortage { needed: 3_000_000, free: 1, reserve: 0 };
+        let error = SiteError::NoSpace { shortage, user: "deploy".into(), remedy: SpaceRemedy::default() };
+        preview.refusal = Some(Error::from(error).to_refusal());
+        let mut block = Block::default();
+        add(&mut block, &ChangesReport::default(), &preview);
+        let text = block.text();
         assert!(text.contains("12.3 GB are free. That is not enough: a deploy would be refused\n"), "{text}");
+        let failure = failure(&preview).unwrap();
+        assert_eq!((failure.id, failure.exit_code(None)), (ErrorId::NotEnoughSpace, 1));
     }
 }

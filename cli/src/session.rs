@@ -94,7 +94,8 @@ impl Session<'_> {
         if let Some(log) = log {
             log.end("done", &object);
         }
-        self.print_or(&report, &settings.secrets(), || Ok(object))
+        self.print_or(&report, &settings.secrets(), || Ok(object))?;
+        report.failure().map_or(Ok(()), Err)
     }
 
     /// Runs the engine with progress, and returns its result.

@@ -1,7 +1,8 @@
 //! Checks the addresses of pages.
 
-/// Returns the reason that `url` is no address that can be asked.
-pub(crate) fn check(url: &str) -> Result<(), String> {
+/// Returns the reason that `url` is no address that can be asked. `instead` says what to do instead of writing a user or a
+/// password into it.
+pub(crate) fn check(url: &str, instead: &str) -> Result<(), String> {
     let Some((scheme, rest)) = url.split_once("://") else {
         return Err("must begin with `https://` or `http://`".into());
     };
@@ -15,7 +16,7 @@ pub(crate) fn check(url: &str) -> Result<(), String> {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let authority = &rest[..end];
     if authority.contains('@') {
-        return Err("has a user or password: give it as a header, `headers = { Authorization = \"…\" }`".into());
+        return Err(format!("has a user or password: {instead}"));
     }
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
@@ -39,6 +40,15 @@ pub(crate) fn check(url: &str) -> Result<(), String> {
     }
 }
 
+/// Returns the scheme, the host and the port of an address that [`check`] accepts, as it can be compared with others.
+pub(crate) fn origin(url: &str) -> String {
+    let url = url.to_ascii_lowercase();
+    let (scheme, rest) = url.split_once("://").unwrap_or_default();
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    let usual = if scheme == "https" { ":443" } else { ":80" };
+    format!("{scheme}://{}", authority.strip_suffix(usual).unwrap_or(authority))
+}
+
 /// Returns whether an address is asked over TLS.
 pub(crate) fn is_https(url: &str) -> bool {
     url.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("https://"))
@@ -51,7 +61,7 @@ mod tests {
     #[test]
     fn an_address_has_a_scheme_and_a_host() {
         let wrong = |url: &str, reason: &str| {
-            let found = check(url).unwrap_err();
+            let found = check(url, "no").unwrap_err();
             assert!(found.contains(reason), "{url}: {found}");
         };
         for url in [
@@ -62,14 +72,14 @@ mod tests {
             "http://[2001:db8::1]",
             "https://shop?x=a@b:c",
         ] {
-            assert_eq!(check(url), Ok(()), "{url}");
+            assert_eq!(check(url, "no"), Ok(()), "{url}");
         }
         wrong("shop.example.com/health", "must begin with");
         wrong("ftp://shop/", "must begin with");
         wrong("https:/shop/", "must begin with");
         wrong("https:///health", "no host");
         wrong("https://:80/", "no host");
-        wrong("https://me:pass@shop/", "password");
+        wrong("https://me:pass@shop/", "password: no");
         wrong("https://shop/a b", "has the character ` `");
         wrong("https://shop/\r\nX: y", "has the character `\\r`");
         wrong("https://schön.example/", "has the character `ö`");
@@ -80,6 +90,8 @@ mod tests {
         wrong("https://[shop]/", "no IPv6 address");
         wrong("https://[::1]80/", "port");
         wrong("https://sh*p/", "has `sh*p` for its host");
+        assert_eq!(origin("HTTPS://Shop:443/a?b"), origin("https://shop#c"));
+        assert_ne!(origin("https://shop:80/"), origin("https://shop/"));
         assert!(is_https("HTTPS://shop/") && !is_https("http://shop/"));
     }
 }

@@ -21,7 +21,7 @@ use crate::settings::Settings;
 use crate::uses::Uses;
 
 use template::{Kind, WebServer};
-use value::check_path;
+use value::check_path_for;
 
 pub(crate) use value::{Application, HostName, PhpServer, address, root};
 
@@ -76,25 +76,25 @@ impl Paths {
     }
 
     /// Returns the paths as values of a template.
-    fn values(&self) -> Result<[(&'static str, Option<String>); 3], Failure> {
+    fn values(&self, server: WebServer) -> Result<[(&'static str, Option<String>); 3], Failure> {
         let above = self.link.parent().unwrap_or(&self.link);
         Ok([
-            ("above", Some(whole(above)?)),
-            ("link", Some(whole(&self.link)?)),
-            ("releases", Some(whole(&self.deploy_path.join("releases"))?)),
+            ("above", Some(whole(server, above)?)),
+            ("link", Some(whole(server, &self.link)?)),
+            ("releases", Some(whole(server, &self.deploy_path.join("releases"))?)),
         ])
     }
 }
 
 /// Returns a path that a web server takes as it is.
-fn whole(path: &Path) -> Result<String, Failure> {
-    check_path(&path.to_string_lossy()).map_err(Failure::usage)
+fn whole(server: WebServer, path: &Path) -> Result<String, Failure> {
+    check_path_for(server, &path.to_string_lossy()).map_err(Failure::usage)
 }
 
 /// Makes the configuration of a web server that serves what a link leads to.
 fn make(server: WebServer, paths: &Paths, args: &SiteArgs) -> Result<WebReport, Failure> {
     let public = args.root.as_ref().map(RelativePath::as_path);
-    let root = whole(&public.map_or_else(|| paths.link.clone(), |public| paths.link.join(public)))?;
+    let root = whole(server, &public.map_or_else(|| paths.link.clone(), |public| paths.link.join(public)))?;
     let name = args.name.as_ref().map(|name| name.0.clone());
     let kind = match (&args.php, &args.proxy) {
         (Some(PhpServer::Module), _) if server != WebServer::Apache => {
@@ -106,7 +106,7 @@ fn make(server: WebServer, paths: &Paths, args: &SiteArgs) -> Result<WebReport, 
         (None, Some(_)) => Kind::Proxy,
         (None, None) => Kind::Static,
     };
-    let places = paths.values()?;
+    let places = paths.values(server)?;
     let values = [
         ("name", if server == WebServer::Nginx { Some(name.clone().unwrap_or("_".into())) } else { name.clone() }),
         ("address", Some(name.unwrap_or_else(|| ":80".to_owned()))),

@@ -3,6 +3,7 @@
 //! The caller makes each request once and passes it on by reference: nothing below copies a field of it. If a stage has
 //! several servers, each has its own [`Context`], and all share a [`DeployRequest`].
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -132,6 +133,8 @@ pub struct PinRequest {
 pub struct WebCheckRequest {
     /// The address of the site.
     pub url: String,
+    /// The headers of the requests.
+    pub headers: BTreeMap<String, String>,
     /// The directory of the release that the site shows. None: the release itself.
     pub root: Option<RelativePath>,
     /// A page, from the root of the site, that shows the release or the commit of the code that runs.

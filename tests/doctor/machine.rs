@@ -24,7 +24,15 @@ fn a_umask_of_the_login_shell_that_hides_files_is_mended() {
     let Some(target) = Target::deployed() else { return };
     target.put(&target.home(".profile"), "PATH=$PATH\n umask 077\n");
     target.mends(&[], "umask");
-    assert_eq!(fs::read_to_string(target.home(".profile")).unwrap(), "PATH=$PATH\numask 022\n");
+    assert_eq!(fs::read_to_string(target.home(".profile")).unwrap(), "PATH=$PATH\n umask 022\n");
+    // What else is on the line stays.
+    target.put(&target.home(".profile"), "if true; then\numask 0027; else :; fi\n");
+    target.mends(&[], "umask");
+    assert_eq!(fs::read_to_string(target.home(".profile")).unwrap(), "if true; then\numask 022; else :; fi\n");
+    // No command can mend what is no number.
+    target.put(&target.home(".profile"), "umask u=rwx,go=\n");
+    let found = target.has(&[], &["umask"]);
+    assert!(found["command"].is_null() && found["fix"].as_str().unwrap().contains("Set `umask 022`"), "{found}");
 }
 
 #[test]

@@ -240,8 +240,10 @@ fn an_object_that_was_changed_unseen_is_found_and_sent_again() {
     let found = target.has(&["--full"], &["object-damaged"]);
     assert!(found["message"].as_str().unwrap().contains("/index.php`"), "{found}");
     target.fix(&found);
+    assert!(target.site.current("index.php").exists());
     target.site.deploy(&["--force"]);
     assert_eq!(fs::read_to_string(target.site.current("index.php")).unwrap(), "<?php echo 1;");
+    assert_eq!(names(object.parent().unwrap()), [object.file_name().unwrap().to_str().unwrap()], "nothing is left");
     assert!(
         target.examine(&["--full"]).json["findings"]
             .as_array()

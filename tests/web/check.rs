@@ -174,6 +174,75 @@ fn releases_without_a_file_that_differs_need_a_page() {
 }
 
 #[test]
+fn a_file_that_an_older_release_has_too_does_not_tell_that_the_live_one_is_served() {
+    let mut site = Site::new();
+    site.configure("source = 'source'\nkeep_releases = 9\n");
+    for (release, version) in [("1", 1), ("2", 2), ("3", 1)] {
+        write(&site, version);
+        site.write("public/other.txt", if release == "2" { "2" } else { "1" });
+        site.deploy(&["--release", release]);
+    }
+    let nginx = |release: &str| {
+        Nginx::start(&site.path(&format!("nginx-{release}")), |port| {
+            format!("server {{ listen 127.0.0.1:{port}; root {}; }}", site.release(release).join("public").display())
+        })
+    };
+    for release in ["1", "3"] {
+        let ran = check(&site, nginx(release).port, &[]);
+        ran.failed(6, &["the content of release 3, which is live, and which other releases have too"]);
+        assert_eq!(ran.json["web"]["answers"][0]["also_in"], json!(["1"]), "{}", ran.json);
+        assert_eq!(ran.json["web"]["answers"][0]["reason"], "its content is that of 3 (live), and of 1");
+        assert!(ran.json["findings"].to_string().contains("with `--version-file PATH`"), "{}", ran.json);
+    }
+    let old = nginx("2");
+    check(&site, old.port, &[]).failed(6, &["The web server serves release 2, and 3 is live"]);
+    // A file of its own tells.
+    site.write("public/unique.txt", "4");
+    site.deploy(&["--release", "4"]);
+    check(&site, nginx("4").port, &[]).succeeded();
+    check(&site, old.port, &[]).failed(6, &["No answer tells which release the web server serves"]);
+    site.write("public/other.txt", "5");
+    site.deploy(&["--release", "5"]);
+    check(&site, nginx("5").port, &[]).succeeded();
+    check(&site, old.port, &[]).failed(6, &["The web server serves release 2, and 5 is live"]);
+}
+
+#[test]
+fn a_site_with_a_password_gets_the_headers_of_a_check_of_the_same_host() {
+    let mut site = two_releases();
+    let root = site.target("current/public").display().to_string();
+    let nginx = Nginx::start(&site.path("nginx"), |port| {
+        let only = "if ($http_authorization != 'Basic bWU6cGFzcw==') { return 401; }";
+        format!("server {{ listen 127.0.0.1:{port}; root {root}; {only} }}")
+    });
+    check(&site, nginx.port, &[]).failed(6, &["No answer tells which release the web server serves"]);
+    let of = |port: u16| {
+        let headers = "{ Authorization = 'Basic bWU6cGFzcw==' }";
+        format!(
+            "source = 'source'\n[[checks]]\nname = 'health'\nurl = 'http://127.0.0.1:{port}/health'\nheaders = {headers}\n"
+        )
+    };
+    site.configure(&of(1));
+    check(&site, nginx.port, &[]).failed(6, &["No answer tells which release the web server serves"]);
+    site.configure(&of(nginx.port));
+    check(&site, nginx.port, &[]).succeeded();
+    let ran = site.cutover(&["doctor", "--url", &format!("http://me:pass@127.0.0.1:{}/", nginx.port)]);
+    ran.failed(2, &["it has a user or password: give it to a check of the same host, whose `headers` are sent"]);
+}
+
+#[test]
+fn a_redirect_to_another_scheme_is_no_path_of_the_site() {
+    let site = two_releases();
+    let nginx = Nginx::start(&site.path("nginx"), |port| {
+        format!("server {{ listen 127.0.0.1:{port}; location / {{ return 302 file:///etc/passwd; }} }}")
+    });
+    let ran = check(&site, nginx.port, &[]);
+    ran.failed(6, &["No answer tells which release the web server serves"]);
+    let reason = ran.json["web"]["answers"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("`file:///etc/passwd` is no `http://` or `https://` address"), "{reason}");
+}
+
+#[test]
 fn an_interrupted_question_is_an_interruption_and_no_finding() {
     let site = two_releases();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();

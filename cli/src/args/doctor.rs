@@ -23,7 +23,7 @@ pub(crate) struct DoctorArgs {
     /// Find out which release is served at the address of the site; exit code 6 if it is not known to be the live one
     ///
     /// Asks from this machine for files that differ between the live release and the one before, and compares the answers
-    /// with both.
+    /// with all releases that the server has.
     #[arg(long, value_name = "URL", value_parser = crate::web::address)]
     pub(crate) url: Option<String>,
     /// The directory of the release that visitors see [default: the release itself]

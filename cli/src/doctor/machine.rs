@@ -62,7 +62,7 @@ fn of_limits(finding: &Finding, around: &Surroundings<'_>) -> Option<Advice> {
             );
             match file {
                 Some(file) => Advice::new(message)
-                    .on_server(format!("sed -i 's/^[[:space:]]*umask .*/umask 022/' {}", quoted(file))),
+                    .on_server(format!("sed -i -E 's/^([[:space:]]*umask[[:space:]]+)[0-7]+/\\1022/' {}", quoted(file))),
                 None => Advice::new(message).words("Set `umask 022` in the file that sets it, such as `/etc/profile`"),
             }
         }

@@ -120,9 +120,10 @@ fn of_objects(finding: &Finding) -> Option<Advice> {
             let live = if *is_live { " The live release serves it." } else { "" };
             Advice::new(format!("The object `{path}`{of} has other content than was stored{more}.{live}"))
                 .words(
-                    "Check the disk. Then move the object away, and deploy with `--force`, which sends the content again",
+                    "Check the disk. Then remove the object, and deploy with `--force`, which sends the content again. The \
+                     releases keep their file",
                 )
-                .on_server(format!("mv {0} {0}.damaged", quoted(path)))
+                .on_server(format!("rm -f {}", quoted(path)))
         }
         Finding::ObjectOtherOwner { path, owner, user, is_protected } => {
             let so = match is_protected {

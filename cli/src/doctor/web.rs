@@ -1,14 +1,21 @@
 //! The findings of `--url`: which release a web server serves. This machine asks, as a visitor does.
 
+use std::collections::BTreeMap;
+
+use engine::check::{Check, Probe};
 use engine::report::{FindingId, Severity, Subject, WebAnswer, WebCheckReport};
 
 use super::advice::Advice;
 use crate::color::Palette;
 use crate::failure::one_line;
 use crate::table::Table;
+use crate::url;
 
 /// The reason that nothing was asked, where no address was given.
 pub(super) const NOT_ASKED: &str = "no `--url` was given";
+
+/// The next step if files cannot tell the release.
+const NAME_A_PAGE: &str = "Name a page that shows its release with `--version-file PATH`";
 
 const fn known(id: &'static str) -> FindingId {
     FindingId { id, severity: Severity::Warning, subject: Subject::WebServer }
@@ -22,6 +29,15 @@ pub(super) const UNKNOWN: FindingId = known("served-release-unknown");
 /// The ids of all of them.
 #[cfg(test)]
 pub(super) const ALL: [FindingId; 3] = [OLD, CACHED, UNKNOWN];
+
+/// Returns the headers of the first check of the same host that has some: a site may ask for a password.
+pub(super) fn headers_for(url: &str, checks: &[Check]) -> BTreeMap<String, String> {
+    let headers = checks.iter().filter_map(|check| match &check.probe {
+        Probe::Http(probe) if url::origin(&probe.url) == url::origin(url) => Some(&probe.headers),
+        _ => None,
+    });
+    headers.into_iter().find(|headers| !headers.is_empty()).cloned().unwrap_or_default()
+}
 
 /// Returns what is wrong with the answers. None: the live release is served.
 pub(super) fn finding(report: &WebCheckReport) -> Option<(FindingId, Advice)> {
@@ -44,11 +60,14 @@ pub(super) fn finding(report: &WebCheckReport) -> Option<(FindingId, Advice)> {
                 Some(before) => format!("No file that a web server shows differs between {before} and {}", report.live),
                 None => "The live release has no file that a web server shows".to_owned(),
             };
-            (
-                UNKNOWN,
-                Advice::new(message)
-                    .words("Name a page that shows its release or its commit with `--version-file PATH`"),
-            )
+            (UNKNOWN, Advice::new(message).words(NAME_A_PAGE))
+        }
+        (None, _) if report.answers.iter().any(|answer| !answer.also_in.is_empty()) => {
+            let message = format!(
+                "The web server answers with the content of release {}, which is live, and which other releases have too",
+                report.live
+            );
+            (UNKNOWN, Advice::new(message).words(NAME_A_PAGE))
         }
         (None, _) => {
             let words = "Check the address, and name the directory that it shows with `--root DIR`";
@@ -97,6 +116,7 @@ mod tests {
             release_past_caches: past_caches.map(id),
             age: Some("5".into()),
             cache_control: Some("max-age=60".into()),
+            also_in: Vec::new(),
             reason: served.is_none().then(|| "status 404 Not Found".to_owned()),
         };
         WebCheckReport {
@@ -128,6 +148,13 @@ mod tests {
         let none = format!("http://shop/a.css status 404 Not Found {cached}");
         let expected = (UNKNOWN.id, "No answer tells which release the web server serves");
         check(&report(None, None), &none, Some(expected));
+        let mut same = report(None, None);
+        same.answers[0].also_in = vec![id("0")];
+        let expected = (
+            UNKNOWN.id,
+            "The web server answers with the content of release 2, which is live, and which other releases have too",
+        );
+        check(&same, &none, Some(expected));
         let empty = WebCheckReport { answers: Vec::new(), ..report(None, None) };
         let expected = (UNKNOWN.id, "No file that a web server shows differs between 1 and 2");
         check(&empty, "", Some(expected));

@@ -86,7 +86,13 @@ fn no_value_can_break_out_of_the_text() {
     for proxy in ["https://127.0.0.1:3000", "http://127.0.0.1", "http://127.0.0.1:3000/app", "127.0.0.1:3000"] {
         refused("/srv/current", &format!("nginx --root p --proxy {proxy}"), "without a path");
     }
-    assert!(made("/srv/größe/a-b_c.d+e@f,g=h~i/current", "nginx").is_ok());
+    for server in ["nginx", "caddy"] {
+        assert!(made("/srv/größe/a-b_c.d+e@f,g=h~i/current", server).is_ok());
+    }
+    assert!(made("/srv/größe/a-b_c.d+e@fg=h~i/current", "apache").is_ok());
+    refused("/srv/a,E=b/current", "apache", "has the character `,`");
+    refused("/srv/shop/current", "apache --root a,b", "has the character `,`");
+    assert!(made("/srv/shop/current", "apache --php /run/a,b.sock").is_ok());
 }
 
 #[test]

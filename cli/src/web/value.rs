@@ -12,12 +12,24 @@ use crate::url;
 /// The characters of a path beside letters and digits.
 const OF_PATHS: &str = "/._-+,=~@";
 
-/// Returns a path, if it is absolute and has no character that a web server could take for more.
-pub(super) fn check_path(path: &str) -> Result<String, String> {
+/// Returns a path, if it is absolute and has no character that this web server could take for more.
+pub(super) fn check_path_for(server: WebServer, path: &str) -> Result<String, String> {
+    // In Apache, a comma separates the flags of `RewriteRule`, where a path stands, and cannot be quoted there.
+    let odd = if server == WebServer::Apache { "," } else { "" };
+    check(path, odd)
+}
+
+/// Returns a path, if it is absolute and has no character that a web server could take for more in any place.
+fn check_path(path: &str) -> Result<String, String> {
+    check(path, "")
+}
+
+fn check(path: &str, odd: &str) -> Result<String, String> {
     if !path.starts_with('/') {
         return Err(format!("`{}` is not an absolute path", path.escape_debug()));
     }
-    match path.chars().find(|&found| !found.is_alphanumeric() && !OF_PATHS.contains(found)) {
+    let is_odd = |found: char| !found.is_alphanumeric() && !OF_PATHS.contains(found) || odd.contains(found);
+    match path.chars().find(|&found| is_odd(found)) {
         Some(odd) => Err(format!(
             "`{}` has the character `{}`, which may mean something else to a web server",
             path.escape_debug(),
@@ -35,7 +47,8 @@ pub(crate) fn root(text: &str) -> Result<RelativePath, String> {
 
 /// Reads the address of a site.
 pub(crate) fn address(text: &str) -> Result<String, String> {
-    url::check(text).map(|()| text.to_owned()).map_err(|reason| format!("it {reason}"))
+    const INSTEAD: &str = "give it to a check of the same host, whose `headers` are sent to this address too";
+    url::check(text, INSTEAD).map(|()| text.to_owned()).map_err(|reason| format!("it {reason}"))
 }
 
 /// The name of a site.
@@ -114,7 +127,7 @@ impl FromStr for Application {
 
     fn from_str(text: &str) -> Result<Application, String> {
         let wrong = || "it must be an address without a path, such as `http://127.0.0.1:3000`".to_owned();
-        url::check(text).map_err(|_| wrong())?;
+        url::check(text, "").map_err(|_| wrong())?;
         let address = text.trim_end_matches('/').strip_prefix("http://").ok_or_else(wrong)?;
         if !is_address(address) {
             return Err(wrong());

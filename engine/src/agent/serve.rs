@@ -301,6 +301,7 @@ mod tests {
             force: false,
             dry_run: false,
             no_space_check: false,
+            missing_agent: None,
         };
         Hello {
             path: path.as_os_str().as_bytes().to_vec(),

@@ -66,12 +66,17 @@ impl SpaceCheck<'_> {
     }
 
     fn compare(&self, free: &Free, need: Need) -> Result<(), Error> {
-        let remedy = SpaceRemedy::default();
-        match lack(&report(need, free, self.min_free)) {
-            Some(Lack::Bytes(shortage)) => Err(SiteError::NoSpace { shortage, user: user_name(), remedy }.into()),
-            Some(Lack::Inodes(shortage)) => Err(SiteError::NoInodes { shortage, user: user_name(), remedy }.into()),
-            None => Ok(()),
-        }
+        check(&report(need, free, self.min_free))
+    }
+}
+
+/// Fails if a need is greater than the free space.
+pub(crate) fn check(space: &SpaceReport) -> Result<(), Error> {
+    let remedy = SpaceRemedy::default();
+    match lack(space) {
+        Some(Lack::Bytes(shortage)) => Err(SiteError::NoSpace { shortage, user: user_name(), remedy }.into()),
+        Some(Lack::Inodes(shortage)) => Err(SiteError::NoInodes { shortage, user: user_name(), remedy }.into()),
+        None => Ok(()),
     }
 }
 

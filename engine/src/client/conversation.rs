@@ -80,6 +80,8 @@ struct Traffic {
     flow: Arc<AtomicU64>,
     /// The bytes a second that it accepted before the conversation, if that was measured.
     copied_at: Option<f64>,
+    /// The length of the agent, if it is only lent.
+    lent_bytes: Option<u64>,
     /// The number of waits so far.
     round_trips: AtomicU64,
 }
@@ -101,7 +103,7 @@ impl Conversation {
         cancel: Cancel,
         silent_max: Duration,
     ) -> Result<Conversation, Error> {
-        let Connection { input, output, carrier, lanes, copied_at, noise: _ } = connection;
+        let Connection { input, output, carrier, lanes, copied_at, lent_bytes, noise: _ } = connection;
         let reader = FrameReader::new::<FromAgent>(input);
         let last_byte = reader.last_byte();
         let output = Output::new(output, [cancel.clone(), Cancel::default()], last_byte.clone(), silent_max);
@@ -117,7 +119,7 @@ impl Conversation {
             stream: Stream { out, last_byte, silent_max, carrier: Mutex::new(Some(carrier)), _alive: alive },
             answers,
             lanes: LaneSet::new(lanes),
-            traffic: Traffic { sent, read, flow, copied_at, round_trips: AtomicU64::new(0) },
+            traffic: Traffic { sent, read, flow, copied_at, lent_bytes, round_trips: AtomicU64::new(0) },
             cancel,
             can_switch: AtomicBool::new(false),
             has_judged: AtomicBool::new(false),
@@ -358,6 +360,11 @@ impl Conversation {
     /// Returns the bytes a second that the line accepted before the conversation, if that was measured.
     pub(crate) fn copied_at(&self) -> Option<f64> {
         self.traffic.copied_at
+    }
+
+    /// Returns the length of the agent, if the server has none and was only lent it.
+    pub(crate) fn lent_bytes(&self) -> Option<u64> {
+        self.traffic.lent_bytes
     }
 
     /// Returns the traffic so far, on all connections.

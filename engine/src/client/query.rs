@@ -30,10 +30,25 @@ pub(crate) fn ask(
     observer: Arc<dyn Observer>,
     cancel: Cancel,
 ) -> Result<(Reply, Vec<NamedManifest>), Error> {
+    let mut manifests: Vec<NamedManifest> = Vec::new();
+    let take = |manifest: &NamedManifest| manifests.push(manifest.clone());
+    let reply = ask_each(connection, hello, known, take, observer, cancel)?;
+    Ok((reply, manifests))
+}
+
+/// Works like [`ask`], and gives each manifest to `take` as it comes. Holds two at once, however many come.
+pub(crate) fn ask_each(
+    connection: Connection,
+    hello: Hello,
+    known: &[Arc<Manifest>],
+    take: impl FnMut(&NamedManifest),
+    observer: Arc<dyn Observer>,
+    cancel: Cancel,
+) -> Result<Reply, Error> {
     let conversation = Conversation::new(connection, observer, cancel)?;
-    let answer = receive(&conversation, hello, known).map_err(|failure| failure.error)?;
+    let reply = receive(&conversation, hello, known, take).map_err(|failure| failure.error)?;
     conversation.finish();
-    Ok(answer)
+    Ok(reply)
 }
 
 /// Asks for a switch or a rollback. `content` follows the question in parts. A failure says what is live.
@@ -70,31 +85,35 @@ fn receive(
     conversation: &Conversation,
     hello: Hello,
     known: &[Arc<Manifest>],
-) -> Result<(Reply, Vec<NamedManifest>), DeployFailure> {
+    mut take: impl FnMut(&NamedManifest),
+) -> Result<Reply, DeployFailure> {
     let most = match &hello.request {
         Request::Manifests { wanted, .. } => wanted.len(),
         _ => 0,
     };
     conversation.send(&ToAgent::Hello(Box::new(hello)))?;
-    let mut manifests: Vec<NamedManifest> = Vec::new();
+    let (mut count, mut last) = (0, None);
     loop {
-        match conversation.wait()? {
-            FromAgent::Done(reply) => return Ok((reply, manifests)),
-            FromAgent::Manifest { .. } if manifests.len() == most => {
+        let next = match conversation.wait()? {
+            FromAgent::Done(reply) => return Ok(reply),
+            FromAgent::Manifest { .. } if count == most => {
                 return Err(Error::Protocol("more manifests than were asked for".into()).into());
             }
             FromAgent::Manifest { name, length: 0 } => {
                 let manifest = known.iter().find(|known| known.root() == name.root);
                 let manifest = manifest.ok_or_else(|| Error::Protocol("no manifest, where none is known".into()))?;
-                manifests.push((name.release.to_string(), manifest.clone()));
+                (name.release.to_string(), manifest.clone())
             }
             FromAgent::Manifest { name, length } => {
                 let bytes = conversation.parts(length, TREE_BYTES_MAX)?;
-                let (decoded, _) = decode(&bytes, manifests.last().map(|(_, before)| before.as_ref()))
-                    .map_err(|reason| Error::Protocol(format!("a manifest that {reason}")))?;
-                manifests.push((name.release.to_string(), Arc::new(decoded.manifest)));
+                let base = last.as_ref().map(|(_, before): &NamedManifest| before.as_ref());
+                let (decoded, _) =
+                    decode(&bytes, base).map_err(|reason| Error::Protocol(format!("a manifest that {reason}")))?;
+                (name.release.to_string(), Arc::new(decoded.manifest))
             }
             _ => return Err(unasked().into()),
-        }
+        };
+        count += 1;
+        take(last.insert(next));
     }
 }

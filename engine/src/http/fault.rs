@@ -29,20 +29,18 @@ pub(super) struct TlsFailed {
     pub(super) is_untrusted: bool,
 }
 
-/// Returns the fault of a request.
-pub(super) fn of(error: ureq::Error, request: &HttpRequest) -> HttpFault {
+/// Returns the fault of a request. Redirects have led to `url`.
+pub(super) fn of(error: ureq::Error, request: &HttpRequest, url: &str) -> HttpFault {
     use ureq::Error as Is;
-    let malformed = |reason: String| HttpFault::Malformed { url: request.url.clone(), reason };
+    let malformed = |reason: String| HttpFault::Malformed { url: url.to_owned(), reason };
     match error {
         Is::Http(error) => malformed(error.to_string()),
         Is::BadUri(reason) => malformed(reason),
         Is::Timeout(_) => HttpFault::TimedOut { after: request.timeout },
-        Is::TooManyRedirects => HttpFault::TooManyRedirects { most: request.redirects },
-        Is::RedirectFailed => HttpFault::BadRedirect { reason: "a POST is not sent again to another address".into() },
         Is::LargeResponseHeader(..) => HttpFault::LongHeaders { most: HEADERS_BYTES_MAX as u64 },
         Is::TlsRequired => HttpFault::NoTls { url: request.url.clone() },
         Is::Protocol(error) => HttpFault::NotHttp { reason: error.to_string() },
-        Is::Io(error) => of_io(&error, request),
+        Is::Io(error) => of_io(&error, request, url),
         Is::Other(error) => match error.downcast::<Unresolved>() {
             Ok(unresolved) => HttpFault::Unresolved { host: unresolved.host, reason: unresolved.reason },
             Err(error) => match error.downcast::<TlsFailed>() {
@@ -54,13 +52,13 @@ pub(super) fn of(error: ureq::Error, request: &HttpRequest) -> HttpFault {
     }
 }
 
-fn of_io(error: &io::Error, request: &HttpRequest) -> HttpFault {
+fn of_io(error: &io::Error, request: &HttpRequest, url: &str) -> HttpFault {
     use io::ErrorKind as Is;
     match error.kind() {
         Is::TimedOut | Is::WouldBlock => HttpFault::TimedOut { after: request.timeout },
         Is::UnexpectedEof | Is::ConnectionReset | Is::ConnectionAborted | Is::BrokenPipe => HttpFault::Closed,
         Is::ConnectionRefused | Is::HostUnreachable | Is::NetworkUnreachable | Is::AddrNotAvailable => {
-            HttpFault::Unreachable { host: host_of(&request.url), reason: error.to_string() }
+            HttpFault::Unreachable { host: host_of(url), reason: error.to_string() }
         }
         _ => HttpFault::Other { reason: error.to_string() },
     }

@@ -9,6 +9,7 @@
 //! server that its address names.
 
 mod fault;
+mod redirect;
 mod request;
 mod tls;
 
@@ -18,12 +19,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
-use ureq::config::{AutoHeaderValue, Config, ConfigBuilder, RedirectAuthHeaders};
-use ureq::http::{Method, Uri};
+use ureq::config::{AutoHeaderValue, Config, ConfigBuilder};
+use ureq::http::{Method, Response, Uri};
 use ureq::typestate::AgentScope;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout, TcpConnector, Transport};
-use ureq::{Agent, ResponseExt};
+use ureq::{Agent, Body, ResponseExt};
 
 use crate::cancel::Cancel;
 use crate::error::{Error, HttpFault};
@@ -129,38 +130,69 @@ impl HttpClient {
         }
     }
 
+    /// Sends a request, and follows redirects. All of them together have the time of the request.
     fn ask_here(
         &self,
         request: &HttpRequest,
         has_enough: &impl Fn(u16, &[u8]) -> bool,
     ) -> Result<HttpAnswer, HttpFault> {
-        let fault = |error| fault::of(error, request);
+        let end = Instant::now() + request.timeout;
+        let mut asked = request.clone();
+        let mut followed = 0;
+        loop {
+            asked.timeout = end.saturating_duration_since(Instant::now());
+            if asked.timeout.is_zero() {
+                return Err(HttpFault::TimedOut { after: request.timeout });
+            }
+            let response = self.send(&asked).map_err(|error| fault::of(error, request, &asked.url))?;
+            if request.redirects == 0 || !redirect::is_redirect(&response) {
+                return Ok(read(response, request, &asked, has_enough));
+            }
+            if followed == request.redirects {
+                return Err(HttpFault::TooManyRedirects { most: request.redirects });
+            }
+            asked = redirect::next(&asked, &response).map_err(|reason| HttpFault::BadRedirect { reason })?;
+            followed += 1;
+        }
+    }
+
+    /// Sends a request, and follows no redirect.
+    fn send(&self, request: &HttpRequest) -> Result<Response<Body>, ureq::Error> {
         let agent = (self.make_agent)(config(request));
         let method = if request.body.is_some() { Method::POST } else { Method::GET };
         let mut builder = ureq::http::Request::builder().method(method).uri(&request.url);
         for (name, value) in &request.headers {
             builder = builder.header(name, value);
         }
-        let sent = match &request.body {
+        match &request.body {
             Some(body) => builder.body(&body[..]).map_err(ureq::Error::from).and_then(|built| agent.run(built)),
             None => builder.body(()).map_err(ureq::Error::from).and_then(|built| agent.run(built)),
-        };
-        let mut response = sent.map_err(fault)?;
-        let status = response.status();
-        let address = response.get_uri().to_string();
-        let is_elsewhere = request.url.parse::<Uri>().is_ok_and(|asked| asked != *response.get_uri());
-        let headers = response.headers().iter();
-        let text = |value: &[u8]| String::from_utf8_lossy(value).trim().to_owned();
-        let headers = headers.map(|(name, value)| (name.as_str().to_owned(), text(value.as_bytes()))).collect();
-        let (body, end) = read_body(&mut response.body_mut().as_reader(), |body| has_enough(status.as_u16(), body));
-        Ok(HttpAnswer {
-            status: status.as_u16(),
-            status_text: status.to_string().trim_end_matches(" <unknown status code>").to_owned(),
-            address: is_elsewhere.then_some(address),
-            headers,
-            body,
-            end: end.unwrap_or_else(|error| BodyEnd::Cut(fault(ureq::Error::from(error)))),
-        })
+        }
+    }
+}
+
+/// Reads the answer to the last request. The first one was `request`.
+fn read(
+    mut response: Response<Body>,
+    request: &HttpRequest,
+    asked: &HttpRequest,
+    has_enough: &impl Fn(u16, &[u8]) -> bool,
+) -> HttpAnswer {
+    let status = response.status();
+    let address = response.get_uri().to_string();
+    let is_elsewhere = request.url.parse::<Uri>().is_ok_and(|first| first != *response.get_uri());
+    let headers = response.headers().iter();
+    let text = |value: &[u8]| String::from_utf8_lossy(value).trim().to_owned();
+    let headers = headers.map(|(name, value)| (name.as_str().to_owned(), text(value.as_bytes()))).collect();
+    let (body, end) = read_body(&mut response.body_mut().as_reader(), |body| has_enough(status.as_u16(), body));
+    let cut = |error| BodyEnd::Cut(fault::of(ureq::Error::from(error), request, &asked.url));
+    HttpAnswer {
+        status: status.as_u16(),
+        status_text: status.to_string().trim_end_matches(" <unknown status code>").to_owned(),
+        address: is_elsewhere.then_some(address),
+        headers,
+        body,
+        end: end.unwrap_or_else(cut),
     }
 }
 
@@ -170,9 +202,8 @@ fn config(request: &HttpRequest) -> ConfigBuilder<AgentScope> {
         .proxy(None)
         .user_agent(USER_AGENT)
         .accept(AutoHeaderValue::Provided(Arc::new("*/*".to_owned())))
-        .max_redirects(request.redirects)
-        .max_redirects_will_error(request.redirects > 0)
-        .redirect_auth_headers(RedirectAuthHeaders::SameHost)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
         .max_response_header_size(HEADERS_BYTES_MAX)
         .max_idle_connections(0)
         .timeout_global(Some(request.timeout))

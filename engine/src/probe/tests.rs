@@ -129,6 +129,7 @@ fn redirects_are_followed_unless_one_is_expected_and_not_for_ever() {
             "/health" => to("/login"),
             "/login" => "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n".into(),
             "/secure" => to("https://127.0.0.1/"),
+            "/file" => to("file:///etc/passwd"),
             "/nowhere" => "HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n".into(),
             "/same" => "HTTP/1.1 304 Not Modified\r\n\r\n".into(),
             counted => to(&format!("{counted}x")),
@@ -153,7 +154,12 @@ fn redirects_are_followed_unless_one_is_expected_and_not_for_ever() {
              none"
         ),
     );
-    fails(at("/nowhere"), "The answer cannot be read as HTTP: missing a location header");
+    fails(at("/nowhere"), "It redirects to an address that makes no sense: the answer names no address");
+    fails(
+        at("/file"),
+        "It redirects to an address that makes no sense: `file:///etc/passwd` is no `http://` or `https://` address",
+    );
+    assert_eq!(server.requests.load(Ordering::SeqCst) - before, 9, "it is no path of the same host");
     fails(at("/same"), "Expected status 200, and got 304 Not Modified; the body is empty");
 }
 

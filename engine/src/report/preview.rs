@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Refusal;
+
 /// The forecast of a deploy that would make a release.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreviewReport {
@@ -15,6 +17,8 @@ pub struct PreviewReport {
     pub send: SendReport,
     /// The need of space beside the free space.
     pub space: SpaceReport,
+    /// The error with which a deploy would be refused for a lack of space.
+    pub refusal: Option<Refusal>,
 }
 
 /// The sizes of files.

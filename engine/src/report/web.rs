@@ -11,7 +11,7 @@ pub struct WebCheckReport {
     pub url: String,
     /// The live release.
     pub live: ReleaseId,
-    /// The release that was live before, and that the answers were compared with. None: there is none.
+    /// The release that was live before. None: there is none.
     pub before: Option<ReleaseId>,
     /// The release that is served. None: no answer tells it. If answers differ, one that is not live.
     pub served: Option<ReleaseId>,
@@ -37,6 +37,8 @@ pub struct WebAnswer {
     pub age: Option<String>,
     /// The header `Cache-Control`.
     pub cache_control: Option<String>,
+    /// The other releases with the same content, if it is that of the live release. With any, the answer is of none.
+    pub also_in: Vec<ReleaseId>,
     /// The reason that the answer is of no release.
     pub reason: Option<String>,
 }

@@ -113,7 +113,7 @@ impl Context {
     }
 
     /// Returns the directory of the agent, if it has one.
-    fn agent_path(&self) -> Option<AgentPath> {
+    pub(crate) fn agent_path(&self) -> Option<AgentPath> {
         match (&self.target.destination, &self.target.reach.agent_path) {
             (Destination::Local(_), _) => None,
             (Destination::Ssh(_), None) => Some(AgentPath::InDeployPath),

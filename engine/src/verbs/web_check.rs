@@ -1,26 +1,35 @@
 //! Finds out which release a web server serves.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::client::Memory;
-use crate::client::served::{Asked, FILE_BYTES_MAX, candidates, joined, past_caches};
+use crate::client::query::{self, NamedManifest};
+use crate::client::served::{Asked, Candidate, Choice, FILE_BYTES_MAX, joined, past_caches};
+use crate::client::{Memory, hello};
 use crate::error::{Error, SiteError};
 use crate::http::{HttpClient, HttpRequest};
+use crate::manifest::Manifest;
 use crate::release::ReleaseId;
 use crate::report::{ReleaseReport, ReleaseState, ReleasesReport, WebAnswer, WebCheckReport};
 use crate::request::{Context, WebCheckRequest};
 use crate::threads;
+use crate::wire::Install;
+use crate::wire::bounds::MANIFESTS_MAX;
+use crate::wire::message::{Reply, Request};
 
 use super::releases;
 
 /// The longest time for one answer.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The header that asks for content as it is.
+const ACCEPT_ENCODING: &str = "Accept-Encoding";
+
 /// The number of redirects that are followed: to HTTPS, and to another name.
 const REDIRECTS_MAX: u32 = 5;
 
-/// Asks a web server for files and a page, and compares the answers with the live release and the one before.
+/// Asks a web server for files and a page, and compares the answers with the releases that stand.
 pub fn web_check(context: &Context, request: &WebCheckRequest) -> Result<WebCheckReport, Error> {
     context.with_warnings(|context| check(context, request))
 }
@@ -35,16 +44,12 @@ fn check(context: &Context, request: &WebCheckRequest) -> Result<WebCheckReport,
     };
     let live = live.ok_or_else(nothing)?.id.clone();
     let before = before(&releases).map(|release| release.id.clone());
-    let wanted = [Some(live.clone()), before.clone()].into_iter().flatten().map(Some).collect();
-    let memory = Memory::open(&context.state_dir, context.observer.clone());
-    let manifests = context.manifests(wanted, &memory)?;
-    let manifest = |at: usize| manifests.get(at).map(|(_, manifest)| manifest.as_ref());
-    let live_manifest = manifest(0).ok_or_else(super::mismatch)?;
-    let files = candidates(live_manifest, manifest(1), request.root.as_ref());
-    let asking = Asking { context, http: HttpClient::with_tls(), live: live.clone(), before: before.clone() };
+    let others = others(&releases);
+    let files = choose(context, request, &live, before.is_some(), &others)?;
+    let asking = Asking { context, http: HttpClient::with_tls(), headers: &request.headers, live: live.clone() };
     let mut answers = Vec::new();
     for file in &files {
-        answers.push(asking.ask(&joined(&request.url, &file.path), &Asked::File(file))?);
+        answers.push(asking.ask(&joined(&request.url, &file.path), &Asked::File(file, &others))?);
     }
     if let Some(path) = &request.version_file {
         let url = joined(&request.url, path.trim_start_matches('/').as_bytes());
@@ -65,12 +70,62 @@ fn before(releases: &[ReleaseReport]) -> Option<&ReleaseReport> {
         .max_by_key(|release| release.live_since)
 }
 
+/// Returns all releases that stand beside the live one: the one before, then the others, the most recently live first.
+fn others(releases: &[ReleaseReport]) -> Vec<ReleaseId> {
+    let before = before(releases).map(|release| &release.id);
+    let stands = |state: ReleaseState| matches!(state, ReleaseState::Earlier | ReleaseState::Bad | ReleaseState::Ready);
+    let mut others: Vec<_> = releases.iter().filter(|release| stands(release.state)).collect();
+    others.sort_by_key(|release| (Some(&release.id) != before, Reverse(release.live_since), Reverse(&release.created)));
+    others.into_iter().map(|release| release.id.clone()).collect()
+}
+
+/// Chooses the files to ask for. The other releases are read one at a time: all of them may be too large together.
+fn choose(
+    context: &Context,
+    request: &WebCheckRequest,
+    live: &ReleaseId,
+    has_before: bool,
+    others: &[ReleaseId],
+) -> Result<Vec<Candidate>, Error> {
+    let memory = Memory::open(&context.state_dir, context.observer.clone());
+    let (first, further) = others.split_at(usize::from(has_before));
+    let wanted = std::iter::once(live).chain(first).cloned().map(Some).collect();
+    let manifests = context.manifests(wanted, &memory)?;
+    let manifest = |at: usize| manifests.get(at).map(|(_, manifest)| manifest.as_ref());
+    let live_manifest = manifest(0).ok_or_else(super::mismatch)?;
+    let mut choice = Choice::new(live_manifest, manifest(1), request.root.as_ref());
+    drop(manifests);
+    context.each_manifest(further, |number, manifest| choice.compare(first.len() + number, manifest))?;
+    Ok(choice.files())
+}
+
+impl Context {
+    /// Gives the manifest of each release, with its number, to `take`.
+    fn each_manifest(&self, releases: &[ReleaseId], mut take: impl FnMut(usize, &Manifest)) -> Result<(), Error> {
+        let mut number = 0;
+        for some in releases.chunks(MANIFESTS_MAX) {
+            let request = Request::Manifests { wanted: some.iter().cloned().map(Some).collect(), known: Vec::new() };
+            let connection = self.connect(self.start_resolution()?, Install::Vanish, false, &self.cancel)?;
+            let take = |(_, manifest): &NamedManifest| {
+                take(number, manifest);
+                number += 1;
+            };
+            let (observer, cancel) = (self.observer.clone(), self.cancel.clone());
+            match query::ask_each(connection, hello(self, request), &[], take, observer, cancel)? {
+                Reply::Manifests => {}
+                _ => return Err(super::mismatch()),
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The questions to one web server.
 struct Asking<'a> {
     context: &'a Context,
     http: HttpClient,
+    headers: &'a BTreeMap<String, String>,
     live: ReleaseId,
-    before: Option<ReleaseId>,
 }
 
 impl Asking<'_> {
@@ -84,13 +139,11 @@ impl Asking<'_> {
     }
 
     fn ask_once(&self, url: &str, asked: &Asked<'_>) -> Result<WebAnswer, Error> {
-        let request = HttpRequest {
-            url: url.to_owned(),
-            headers: BTreeMap::from([("Accept-Encoding".to_owned(), "identity".to_owned())]),
-            body: None,
-            timeout: TIMEOUT,
-            redirects: REDIRECTS_MAX,
-        };
+        let mut headers = self.headers.clone();
+        headers.retain(|name, _| !name.eq_ignore_ascii_case(ACCEPT_ENCODING));
+        headers.insert(ACCEPT_ENCODING.to_owned(), "identity".to_owned());
+        let request =
+            HttpRequest { url: url.to_owned(), headers, body: None, timeout: TIMEOUT, redirects: REDIRECTS_MAX };
         let has_enough = |_: u16, body: &[u8]| body.len() as u64 > FILE_BYTES_MAX;
         let received = match self.http.ask(&request, has_enough, &self.context.cancel)? {
             Ok(received) => received,
@@ -99,10 +152,7 @@ impl Asking<'_> {
             }
         };
         let mut answer = WebAnswer::of(url.to_owned(), &received);
-        match asked.release(&received, &self.live, self.before.as_ref()) {
-            Ok(release) => answer.release = Some(release),
-            Err(reason) => answer.reason = Some(reason),
-        }
+        asked.judge(&received, &self.live, &mut answer);
         Ok(answer)
     }
 }

@@ -114,6 +114,8 @@ struct AgentCopy {
     directory: PathBuf,
     /// The measured rate of the connection in bytes a second, if the copy took long enough.
     bytes_per_second: Option<f64>,
+    /// Its length, if it does not stay.
+    lent_bytes: Option<u64>,
 }
 
 impl<'a> Bootstrap<'a> {
@@ -140,9 +142,9 @@ impl<'a> Bootstrap<'a> {
                 shipment
             }
         };
-        let AgentCopy { directory, bytes_per_second } = self.copy(copy, directory, &shipment)?;
+        let AgentCopy { directory, bytes_per_second, lent_bytes } = self.copy(copy, directory, &shipment)?;
         let connection = self.start_existing(start, &directory)?;
-        Ok(Connection { copied_at: bytes_per_second, ..connection })
+        Ok(Connection { copied_at: bytes_per_second, lent_bytes, ..connection })
     }
 
     /// Starts a lane of the running agent, and returns the connection once the lane has greeted.
@@ -273,7 +275,8 @@ impl<'a> Bootstrap<'a> {
         let bytes_per_second = (took >= MEASURABLE_COPY).then(|| content.len() as f64 / took.as_secs_f64());
         let lent = self.judge_copy(&printed, &exit, directory)?;
         self.observer.observe(Event::AgentCopied { bytes: content.len() as u64, is_lent: lent.is_some() });
-        Ok(AgentCopy { directory: lent.unwrap_or_else(|| directory.to_owned()), bytes_per_second })
+        let lent_bytes = lent.is_some().then_some(shipment.program.bytes);
+        Ok(AgentCopy { directory: lent.unwrap_or_else(|| directory.to_owned()), bytes_per_second, lent_bytes })
     }
 
     /// Returns the temporary directory, if the script made one.

@@ -13,7 +13,7 @@
 //!                                  and what receives it: as much as is left, 100 MB at least (`agent/deploy/reception.rs`)
 //! client, while a base is read     bytes 91 MB, ops 51, the base 115, answers that wait 64            320 MB
 //!                                  beside what its own source takes
-//! client, `diff`                   two trees 230 MB, bytes 91, ops 51, answers that wait 64           436 MB
+//! client, `diff`, `doctor --url`   two trees 230 MB, bytes 91, ops 51, answers that wait 64           436 MB
 //! ```
 
 use std::fmt;
@@ -54,6 +54,9 @@ pub(crate) const RELEASES_BYTES_MAX: usize = 3 << 20;
 
 /// A release in a report, in bytes, without its notes, its reason and its migrations.
 pub(crate) const RELEASE_BYTES_MAX: usize = 384;
+
+/// The manifests in one request. Their names take at most 64 kB of the hello. Each side holds two of them at once.
+pub(crate) const MANIFESTS_MAX: usize = 1000;
 
 /// Releases in [`Holding`](crate::wire::message::Holding).
 pub(crate) const HELD_RELEASES_MAX: usize = 16 << 10;

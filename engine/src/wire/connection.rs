@@ -28,6 +28,8 @@ pub(crate) struct Connection {
     /// The rate in bytes a second at which the agent was copied, if it was copied and that took long enough to
     /// measure.
     pub(crate) copied_at: Option<f64>,
+    /// The length of the agent, if the server has none and was only lent it.
+    pub(crate) lent_bytes: Option<u64>,
     /// The output of the login before the agent's, which is skipped.
     pub(crate) noise: Vec<u8>,
 }

@@ -72,6 +72,7 @@ impl RemoteCommand {
             carrier: Box::new(ProcessCarrier(self.process)),
             lanes: None,
             copied_at: None,
+            lent_bytes: None,
             noise,
         }
     }

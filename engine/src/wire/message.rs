@@ -35,7 +35,8 @@ pub(crate) use from_agent::{DeployDone, FromAgent, Reply};
 pub(crate) use holding::Holding;
 pub(crate) use lacks::Lacks;
 pub(crate) use to_agent::{
-    AdoptBegin, AgentPath, CheckDepth, DeployBegin, DoctorOrder, FileGaps, GAP_BYTES_MAX, Hello, Need, Request, ToAgent,
+    AdoptBegin, AgentPath, CheckDepth, DeployBegin, DoctorOrder, FileGaps, GAP_BYTES_MAX, Hello, MissingAgent, Need,
+    Request, ToAgent,
 };
 
 #[cfg(test)]

@@ -34,7 +34,15 @@ pub(crate) fn connect(
     let (input, agent_output) = pipe().map_err(failed)?;
     let (agent_input, output) = pipe().map_err(failed)?;
     let thread = threads::spawn(move || serve(agent_input, agent_output))?;
-    Ok(Connection { input, output, carrier: Box::new(Thread(thread)), lanes: None, copied_at: None, noise: Vec::new() })
+    Ok(Connection {
+        input,
+        output,
+        carrier: Box::new(Thread(thread)),
+        lanes: None,
+        copied_at: None,
+        lent_bytes: None,
+        noise: Vec::new(),
+    })
 }
 
 /// Makes a pipe that holds a block if the system allows it, to save context switches.

@@ -1,15 +1,19 @@
 //! A dry run: reports what a deploy would send, and changes nothing. It holds no lock, so its answer may be out of
 //! date when it arrives.
 
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 use crate::live::LiveNow;
+use crate::report::SpaceReport;
+use crate::target::Policy;
 use crate::threads;
 use crate::wire::message::{DeployDone, Holding};
 
 use crate::agent::conversation::Conversation;
+use crate::agent::prune::{self, CleanupOptions};
 use crate::agent::receive::WantedObjects;
 use crate::agent::site::layout::Layout;
 use crate::agent::site::records::Releases;
+use crate::agent::space::{self, with_remedy};
 use crate::agent::store::Store;
 
 use super::base::Base;
@@ -19,7 +23,7 @@ use super::lacks::send_lacks;
 use super::look::Look;
 use super::order::Order;
 use super::planned_hooks::planned_hooks;
-use super::preview::{OpenSite, preview, would_expire};
+use super::preview::{OpenSite, preview, whole_need, would_expire};
 use super::ready::{Ready, holding};
 use super::task::Task;
 use super::tree::{self, Tree};
@@ -28,7 +32,7 @@ use super::unchanged::{Unchanged, unchanged};
 /// Answers a dry run.
 pub(super) fn dry_run(conversation: &Conversation, order: &Order<'_>, look: Option<Look>) -> Result<DeployDone, Error> {
     match Layout::open(order.path, order.policy())? {
-        Some(layout) => answer_with_site(conversation, order, &layout, look),
+        Some(mut layout) => answer_with_site(conversation, order, &mut layout, look),
         None => answer_without_site(conversation, order),
     }
 }
@@ -36,7 +40,7 @@ pub(super) fn dry_run(conversation: &Conversation, order: &Order<'_>, look: Opti
 fn answer_with_site(
     conversation: &Conversation,
     order: &Order<'_>,
-    layout: &Layout,
+    layout: &mut Layout,
     look: Option<Look>,
 ) -> Result<DeployDone, Error> {
     let releases = Releases::read(layout)?;
@@ -57,7 +61,12 @@ fn answer_with_site(
     done.hooks = planned_hooks(task, Some((layout, &releases)))?;
     done.removed = would_expire(task, layout, &releases)?;
     let site = OpenSite { layout, releases: &releases, store: &store };
-    done.preview = Some(preview(task, Some(site), &wanted, &classification.further_copies)?);
+    let mut preview = preview(task, Some(site), &wanted, &classification.further_copies)?;
+    if let Err(error) = space::check(&preview.space) {
+        let whole = whole_need(task, site, &wanted, &classification.further_copies)?;
+        preview.refusal = shortage(conversation, order, layout, (whole, error), &mut preview.space)?;
+    }
+    done.preview = Some(preview);
     note_edits(&mut done, edited);
     Ok(done)
 }
@@ -71,8 +80,35 @@ fn answer_without_site(conversation: &Conversation, order: &Order<'_>) -> Result
     let mut done = expected_done(order, &decision, &tree.manifest);
     let task = Task { order, tree: &tree, base: None, decision: &decision };
     done.hooks = planned_hooks(task, None)?;
-    done.preview = Some(preview(task, None, &wanted, &[])?);
+    let mut preview = preview(task, None, &wanted, &[])?;
+    let checked = space::check(&preview.space).err().filter(|_| !order.begin.no_space_check);
+    preview.refusal = checked.map(|error| error.to_refusal());
+    done.preview = Some(preview);
     Ok(done)
+}
+
+/// Returns the error with which a deploy would be refused. It first removes the spare and what is due, and then has none of
+/// its need there already: if that is enough, the forecast is of that.
+fn shortage(
+    conversation: &Conversation,
+    order: &Order<'_>,
+    layout: &mut Layout,
+    (whole, error): (SpaceReport, Error),
+    space: &mut SpaceReport,
+) -> Result<Option<Refusal>, Error> {
+    if order.begin.no_space_check {
+        return Ok(None);
+    }
+    let policy = Policy { spare: false, ..order.policy().clone() };
+    let options = CleanupOptions::default();
+    let freed = prune::cleanup(layout, &mut Releases::read(layout)?, &policy, &options, conversation)?;
+    let free_inodes = whole.free_inodes.map(|free| free.saturating_add(freed.freed_inodes));
+    let roomy = SpaceReport { free_bytes: whole.free_bytes.saturating_add(freed.freed_bytes), free_inodes, ..whole };
+    if space::check(&roomy).is_ok() {
+        *space = SpaceReport { fits: true, ..roomy };
+        return Ok(None);
+    }
+    Ok(Some(with_remedy(error, layout, order.policy(), conversation).to_refusal()))
 }
 
 fn receive(

@@ -134,6 +134,7 @@ fn space_check<'a>(
         wanted,
         begun,
         store: Some(plan.store),
+        missing_agent: None,
     };
     SpaceCheck { demand, spare: plan.choice.spare.as_ref(), min_free: plan.task.order.policy().min_free }
 }

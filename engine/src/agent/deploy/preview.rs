@@ -1,6 +1,10 @@
 //! The forecast of a deploy, for a dry run: the sizes of what changes, the space, the releases that expire. The client
 //! adds what it would send.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
 use crate::disk::{Dir, Free};
 use crate::error::Error;
 use crate::manifest::diff;
@@ -8,6 +12,7 @@ use crate::path::Shown;
 use crate::pattern::Patterns;
 use crate::release::ReleaseId;
 use crate::report::{Change, PreviewReport, SpaceReport};
+use crate::wire::message::MissingAgent;
 
 use crate::agent::classify::FurtherCopy;
 use crate::agent::clock::now;
@@ -41,6 +46,31 @@ pub(super) fn preview(
     further_copies: &[FurtherCopy],
 ) -> Result<PreviewReport, Error> {
     let mut preview = sizes(task, site);
+    let spare = match site {
+        Some(site) if task.order.policy().spare => Spare::find(site.layout)?,
+        _ => None,
+    };
+    preview.space = space(task, site, wanted, further_copies, spare.as_ref())?;
+    Ok(preview)
+}
+
+/// Returns the need beside the free space, if no spare has a part of it.
+pub(super) fn whole_need(
+    task: Task<'_>,
+    site: OpenSite<'_>,
+    wanted: &WantedObjects,
+    further_copies: &[FurtherCopy],
+) -> Result<SpaceReport, Error> {
+    space(task, Some(site), wanted, further_copies, None)
+}
+
+fn space(
+    task: Task<'_>,
+    site: Option<OpenSite<'_>>,
+    wanted: &WantedObjects,
+    further_copies: &[FurtherCopy],
+    spare: Option<&Spare>,
+) -> Result<SpaceReport, Error> {
     let policy = task.order.policy();
     let copies = Patterns::parse(policy.copy_paths.iter().map(String::as_str), "`copy_paths`")?;
     let demand = Demand {
@@ -52,9 +82,17 @@ pub(super) fn preview(
         wanted,
         begun: &[],
         store: site.map(|site| site.store),
+        missing_agent: task.order.begin.missing_agent.as_ref().and_then(|agent| bytes_beside(agent, task.order.path)),
     };
-    preview.space = space(task, site, demand)?;
-    Ok(preview)
+    let check = SpaceCheck { demand, spare, min_free: policy.min_free };
+    check.report(site.map(|site| site.layout), &free(task, site)?)
+}
+
+/// Returns the length of an agent whose place is on the filesystem of the deploy path.
+fn bytes_beside(agent: &MissingAgent, deploy_path: &Path) -> Option<u64> {
+    let device = |path: &Path| path.ancestors().find_map(|path| fs::metadata(path).ok()).map(|found| found.dev());
+    let is_beside = device(&agent.directory.under(deploy_path)) == device(deploy_path);
+    is_beside.then_some(agent.bytes)
 }
 
 fn sizes(task: Task<'_>, site: Option<OpenSite<'_>>) -> PreviewReport {
@@ -71,15 +109,6 @@ fn sizes(task: Task<'_>, site: Option<OpenSite<'_>>) -> PreviewReport {
         sizes.add(bytes.unwrap_or(0), || Shown(&difference.path).to_string());
     });
     preview
-}
-
-fn space(task: Task<'_>, site: Option<OpenSite<'_>>, demand: Demand<'_>) -> Result<SpaceReport, Error> {
-    let spare = match site {
-        Some(site) if task.order.policy().spare => Spare::find(site.layout)?,
-        _ => None,
-    };
-    let check = SpaceCheck { demand, spare: spare.as_ref(), min_free: task.order.policy().min_free };
-    check.report(site.map(|site| site.layout), &free(task, site)?)
 }
 
 /// Returns the free space of the deploy path, or of the directory in which it will be made.

@@ -139,6 +139,7 @@ impl Rebuilding<'_> {
             wanted: &WantedObjects::gather(manifest, []),
             begun: &[],
             store: Some(store),
+            missing_agent: None,
         };
         // The configuration keeps space free from deploys. A way back must be open all the same.
         SpaceCheck { demand, spare: None, min_free: MinFree::default() }.run(&site.layout)?;

@@ -90,10 +90,33 @@ fn umask_of_login_shell() -> Option<u32> {
     u32::from_str_radix(last.trim(), 8).ok()
 }
 
+/// Returns the file that sets such a umask, as a number at the beginning of a line.
 fn profile_with_umask(place: &Place<'_>) -> Option<PathBuf> {
     let home = place.accounts.home(place.uid)?;
-    let sets_umask = |file: &PathBuf| {
-        fs::read_to_string(file).is_ok_and(|text| text.lines().any(|line| line.trim_start().starts_with("umask ")))
-    };
+    let hides = |line: &str| umask_set_by(line).is_some_and(|umask| umask & HIDES_FROM_OTHERS != 0);
+    let sets_umask = |file: &PathBuf| fs::read_to_string(file).is_ok_and(|text| text.lines().any(hides));
     PROFILES.map(|name| home.join(name)).into_iter().find(sets_umask)
+}
+
+/// Returns the umask that a line sets. Other commands may follow on the line.
+fn umask_set_by(line: &str) -> Option<u32> {
+    let rest = line.trim_start().strip_prefix("umask")?;
+    let number = rest.trim_start_matches([' ', '\t']);
+    let digits = number.len() - number.trim_start_matches(|digit| ('0'..='7').contains(&digit)).len();
+    if number.len() == rest.len() { None } else { u32::from_str_radix(&number[..digits], 8).ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_umask_is_a_number_at_the_beginning_of_a_line() {
+        let check = |line: &str, expected: Option<u32>| assert_eq!(umask_set_by(line), expected, "{line}");
+        check("umask 077", Some(0o077));
+        check(" \tumask\t0027; else :; fi", Some(0o027));
+        for line in ["umask", "umask077", "umask u=rwx,go=", "umask -S 027", "# umask 077", "umasks 077"] {
+            check(line, None);
+        }
+    }
 }

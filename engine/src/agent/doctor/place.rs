@@ -1,13 +1,11 @@
 //! The place that is examined: the request, the paths, and the user.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::accounts::{Accounts, ROOT};
 use crate::agent::site::layout::Layout;
 use crate::agent::site::records::Releases;
-use crate::wire::message::{AgentPath, DoctorOrder, Hello};
+use crate::wire::message::{DoctorOrder, Hello};
 
 use super::person::Person;
 
@@ -61,10 +59,7 @@ impl<'a> Place<'a> {
 
     /// Returns the directory of the agent. None: it has none.
     pub(super) fn agent_directory(&self) -> Option<PathBuf> {
-        Some(match self.order.agent_path.as_ref()? {
-            AgentPath::Elsewhere(path) => PathBuf::from(OsStr::from_bytes(path)),
-            AgentPath::InDeployPath => self.path.join(".cutover/bin"),
-        })
+        Some(self.order.agent_path.as_ref()?.under(self.path))
     }
 }
 

@@ -1,4 +1,4 @@
-//! `diff`: sends the manifests of releases.
+//! `diff` and `doctor --url`: sends the manifests of releases.
 
 use std::path::Path;
 
@@ -6,19 +6,17 @@ use crate::error::{Error, SiteError};
 use crate::hash::Hash;
 use crate::manifest::encode::encode;
 use crate::release::{Record, ReleaseId};
+use crate::wire::bounds::MANIFESTS_MAX;
 use crate::wire::message::{BaseName, FromAgent, Reply};
 
 use super::Service;
 use crate::agent::site::records::{Releases, check_manifest, read_manifest};
 
-/// The most manifests in one request: the two sides of a comparison.
-const SIDES: usize = 2;
-
 impl Service<'_> {
     /// Sends the manifests of releases. None in `wanted` is the live one.
     pub(super) fn manifests(&self, path: &Path, wanted: &[Option<ReleaseId>], known: &[Hash]) -> Result<Reply, Error> {
-        if wanted.len() > SIDES {
-            return Err(Error::Protocol("a request for more than two manifests".into()));
+        if wanted.len() > MANIFESTS_MAX {
+            return Err(Error::Protocol(format!("a request for more than {MANIFESTS_MAX} manifests")));
         }
         let layout = self.open(path)?;
         let releases = Releases::read(&layout)?;

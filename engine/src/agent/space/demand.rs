@@ -4,6 +4,7 @@
 //! staging/…/objects/ab/…   each object that the store lacks; the directory is moved into the store, or its files are
 //! staging/…/tree/…         directories, symlinks, empty files, private copies, and files that share blocks
 //! staging/…/record/…       record, manifest, stamps
+//! bin/…                    the agent, if it is to be copied: only a dry run finds none there
 //! ```
 //!
 //! A private copy counts in full even if it shares blocks at first: the application is going to write to it. Files that
@@ -31,6 +32,8 @@ const OBJECT_NAME_BYTES: u64 = 66;
 const STAGING_DIRECTORIES: u64 = 3;
 /// The directories that the first deploy makes.
 const SITE_DIRECTORIES: u64 = 9;
+/// The name of the agent.
+const AGENT_NAME_BYTES: u64 = 32;
 /// The files beside a release: record, manifest and stamps.
 const RECORD_FILES: u64 = 3;
 /// The stamp of a directory, and the number of an inode, in the file of stamps.
@@ -87,6 +90,8 @@ pub(crate) struct Demand<'a> {
     pub(crate) begun: &'a [(u32, u64)],
     /// The store. None: it does not exist yet.
     pub(crate) store: Option<&'a Store>,
+    /// The length of the agent, if it is not at its place and takes space of this filesystem there.
+    pub(crate) missing_agent: Option<u64>,
 }
 
 impl Demand<'_> {
@@ -174,6 +179,10 @@ impl Demand<'_> {
         if self.store.is_none() {
             need.add(SITE_DIRECTORIES, costs.directory(2, 16));
             need.add(1, costs.file(RESERVE_BYTES));
+        }
+        if let Some(bytes) = self.missing_agent {
+            need.add(1, costs.file(bytes));
+            need.add(u64::from(self.store.is_none()), costs.directory(1, AGENT_NAME_BYTES));
         }
         need
     }

@@ -51,6 +51,7 @@ impl Agent {
             carrier,
             lanes: None,
             copied_at: None,
+            lent_bytes: None,
             noise: Vec::new(),
         };
         let cancel = Cancel::default();

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::manifest::outline;
 use crate::release::Provenance;
 use crate::report::DeployFailure;
-use crate::wire::message::{DeployBegin, Request, ToAgent, TreeBase};
+use crate::wire::message::{DeployBegin, MissingAgent, Request, ToAgent, TreeBase};
 
 use super::base::Base;
 use super::forecast::{Flight, Forecast};
@@ -54,6 +54,7 @@ impl Exchange<'_> {
             force: request.force,
             dry_run: request.dry_run,
             no_space_check: request.no_space_check,
+            missing_agent: self.missing_agent(),
         };
         let (commit, dirty) = (self.source.commit().map(str::to_owned), self.source.is_dirty());
         let branch = self.source.branch().map(str::to_owned);
@@ -63,6 +64,12 @@ impl Exchange<'_> {
             hello.path.clear();
         }
         self.conversation.send(&ToAgent::Hello(Box::new(hello)))
+    }
+
+    /// Returns the agent that a deploy would copy.
+    fn missing_agent(&self) -> Option<MissingAgent> {
+        let directory = self.host.context.agent_path()?;
+        Some(MissingAgent { bytes: self.conversation.lent_bytes()?, directory })
     }
 
     /// Sends the tree, and all its content if that is little.

@@ -14,33 +14,44 @@ const COMMIT_DIGITS_MIN: usize = 7;
 
 /// A file or a page that was asked for, and what would tell a release.
 pub(crate) enum Asked<'a> {
-    /// A file.
-    File(&'a Candidate),
+    /// A file, and the releases that its numbers name.
+    File(&'a Candidate, &'a [ReleaseId]),
     /// A page that names its release or its commit.
     Version(&'a [ReleaseReport]),
 }
 
 impl Asked<'_> {
-    /// Returns the release of an answer, or the reason that it is of none.
-    pub(crate) fn release(
-        &self,
-        answer: &HttpAnswer,
-        live: &ReleaseId,
-        before: Option<&ReleaseId>,
-    ) -> Result<ReleaseId, String> {
+    /// Adds to the report of an answer which release it is of, or the reason that it is of none.
+    pub(crate) fn judge(&self, answer: &HttpAnswer, live: &ReleaseId, report: &mut WebAnswer) {
+        match self.releases(answer, live) {
+            Ok((release, also_in)) if also_in.is_empty() => report.release = Some(release),
+            Ok((_, also_in)) => {
+                let names: Vec<&str> = also_in.iter().map(ReleaseId::as_str).collect();
+                report.reason = Some(format!("its content is that of {live} (live), and of {}", names.join(", ")));
+                report.also_in = also_in;
+            }
+            Err(reason) => report.reason = Some(reason),
+        }
+    }
+
+    /// Returns the release of an answer, or the reason that it is of none. If it is the live one, returns the others with
+    /// the same content too.
+    fn releases(&self, answer: &HttpAnswer, live: &ReleaseId) -> Result<(ReleaseId, Vec<ReleaseId>), String> {
         if answer.status != 200 {
             return Err(format!("status {}", answer.status_text));
         }
         let content = content(answer)?;
         match self {
-            Asked::Version(releases) => named_release(&content, releases),
-            Asked::File(candidate) => {
-                let hash = Some(Hash::of(&content));
-                if hash == candidate.live {
-                    return Ok(live.clone());
+            Asked::Version(releases) => named_release(&content, releases).map(|release| (release, Vec::new())),
+            Asked::File(candidate, others) => {
+                let hash = Hash::of(&content);
+                let mut with = candidate.releases_with(hash).filter_map(|number| others.get(number).cloned());
+                if candidate.live == Some(hash) {
+                    return Ok((live.clone(), with.collect()));
                 }
-                let before = before.filter(|_| hash == candidate.before);
-                before.cloned().ok_or_else(|| "its content is that of neither release".to_owned())
+                // Of several, the one that was live most recently is the likeliest.
+                let release = with.next().ok_or_else(|| "its content is that of no release here".to_owned())?;
+                Ok((release, Vec::new()))
             }
         }
     }

@@ -24,32 +24,66 @@ pub(crate) struct Candidate {
     pub(crate) path: Vec<u8>,
     /// Its content in the live release.
     pub(crate) live: Option<Hash>,
-    /// Its content in the release before.
-    pub(crate) before: Option<Hash>,
+    /// Its content in the other releases that have it, by their numbers in [`Choice`].
+    pub(crate) others: Vec<(usize, Hash)>,
 }
 
-/// Returns the files that tell the live release from the one before, those of both first. Without one before, they are
-/// any files.
-pub(crate) fn candidates(live: &Manifest, before: Option<&Manifest>, root: Option<&RelativePath>) -> Vec<Candidate> {
-    let mut both = Vec::new();
-    let mut either = Vec::new();
-    diff::compare(before, live, |difference| {
-        if both.len() == FILES || difference.change == Change::Mode || !is_shown(&difference.path, root) {
-            return;
+impl Candidate {
+    /// Returns the numbers of the other releases with this content.
+    pub(crate) fn releases_with(&self, content: Hash) -> impl Iterator<Item = usize> {
+        self.others.iter().filter(move |(_, other)| *other == content).map(|(number, _)| *number)
+    }
+
+    /// Returns how little an answer tells: a file that only the live release has with this content comes first, and
+    /// before that one that the release before has too, with other content.
+    fn rank(&self, has_before: bool) -> u8 {
+        match self.live {
+            Some(live) if self.releases_with(live).next().is_some() => 2,
+            Some(_) if has_before && self.others.iter().any(|(number, _)| *number == 0) => 0,
+            Some(_) => 1,
+            None => 3,
         }
-        let hash = |manifest: &Manifest| shown_file(manifest, &difference.path).map(|file| file.key.hash);
-        let (live, before) = (hash(live), before.and_then(hash));
-        let path = below(&difference.path, root).unwrap_or_default().to_vec();
-        match (live, before) {
-            (None, None) => {}
-            (Some(_), Some(_)) => both.push(Candidate { path, live, before }),
-            _ if either.len() == FILES => {}
-            _ => either.push(Candidate { path, live, before }),
+    }
+}
+
+/// The choice of the files to ask for. Other releases than the live one have numbers: the one before has 0.
+pub(crate) struct Choice {
+    has_before: bool,
+    /// The files that differ, with their paths from the root of the release.
+    files: Vec<(Vec<u8>, Candidate)>,
+}
+
+impl Choice {
+    /// Takes the files that tell the live release from the one before. Without one before, they are any files.
+    pub(crate) fn new(live: &Manifest, before: Option<&Manifest>, root: Option<&RelativePath>) -> Choice {
+        let mut files = Vec::new();
+        diff::compare(before, live, |difference| {
+            let is_shown = difference.change != Change::Mode && is_shown(&difference.path, root);
+            let Some(path) = below(&difference.path, root).filter(|_| is_shown) else { return };
+            let hash = |manifest: &Manifest| shown_file(manifest, &difference.path).map(|file| file.key.hash);
+            let (live, before) = (hash(live), before.and_then(hash));
+            if live.is_some() || before.is_some() {
+                let others = before.map(|before| (0, before)).into_iter().collect();
+                files.push((difference.path.clone(), Candidate { path: path.to_vec(), live, others }));
+            }
+        });
+        Choice { has_before: before.is_some(), files }
+    }
+
+    /// Compares the files with those of another release that stands.
+    pub(crate) fn compare(&mut self, number: usize, manifest: &Manifest) {
+        for (path, candidate) in &mut self.files {
+            candidate.others.extend(shown_file(manifest, path).map(|file| (number, file.key.hash)));
         }
-    });
-    both.extend(either);
-    both.truncate(FILES);
-    both
+    }
+
+    /// Returns the files to ask for. One whose content another release has too is asked for if too few others differ: it
+    /// cannot tell that the live release is served, but that another one is.
+    pub(crate) fn files(mut self) -> Vec<Candidate> {
+        self.files.sort_by_key(|(_, candidate)| candidate.rank(self.has_before));
+        self.files.truncate(FILES);
+        self.files.into_iter().map(|(_, candidate)| candidate).collect()
+    }
 }
 
 /// Returns the path from the root of the site. None: it is not below it.
@@ -98,7 +132,7 @@ mod tests {
     fn only_files_that_a_web_server_shows_and_that_differ_are_asked_for() {
         let root = RelativePath::parse(b"public").unwrap();
         let paths = |live: &Manifest, before: Option<&Manifest>| -> Vec<String> {
-            let found = candidates(live, before, Some(&root));
+            let found = Choice::new(live, before, Some(&root)).files();
             found.into_iter().map(|found| String::from_utf8(found.path).unwrap()).collect()
         };
         let before = manifest(&[
@@ -122,12 +156,30 @@ mod tests {
             ("new.txt", "2", 0o444),
         ]);
         assert_eq!(paths(&live, Some(&before)), ["a.css", "f.txt", "e.txt"], "those of both come first");
-        let found = candidates(&live, Some(&before), Some(&root));
-        assert_eq!((found[0].live, found[0].before), (Some(Hash::of(b"2")), Some(Hash::of(b"1"))));
-        assert_eq!((found[2].live, found[2].before), (Some(Hash::of(b"2")), None));
+        let found = Choice::new(&live, Some(&before), Some(&root)).files();
+        assert_eq!((found[0].live, &found[0].others[..]), (Some(Hash::of(b"2")), &[(0, Hash::of(b"1"))][..]));
+        assert_eq!((found[2].live, &found[2].others[..]), (Some(Hash::of(b"2")), &[][..]));
         assert_eq!(paths(&live, Some(&live)), [""; 0]);
         // Without another release, any files do.
         assert_eq!(paths(&live, None), ["a.css", "c.js", "e.txt"]);
-        assert_eq!(candidates(&live, Some(&before), None)[0].path, b"public/a.css");
+        assert_eq!(Choice::new(&live, Some(&before), None).files()[0].path, b"public/a.css");
+    }
+
+    #[test]
+    fn a_file_that_another_release_has_with_the_same_content_comes_last() {
+        let root = RelativePath::parse(b"public").unwrap();
+        let of = |contents: [&str; 4]| {
+            let files = ["a", "b", "c", "d"].into_iter().zip(contents);
+            manifest(&files.map(|(name, content)| (name, content, 0o444)).collect::<Vec<_>>())
+        };
+        let (live, before) = (of(["2"; 4]), of(["1"; 4]));
+        let mut choice = Choice::new(&live, Some(&before), Some(&root));
+        choice.compare(1, &of(["2", "1", "0", "1"]));
+        choice.compare(2, &of(["0", "1", "2", "1"]));
+        let found = choice.files();
+        let paths: Vec<&[u8]> = found.iter().map(|found| &found.path[..]).collect();
+        assert_eq!(paths, [b"b", b"d", b"a"]);
+        assert_eq!(found[2].releases_with(Hash::of(b"2")).collect::<Vec<_>>(), [1]);
+        assert_eq!(found[0].releases_with(Hash::of(b"1")).collect::<Vec<_>>(), [0, 1, 2]);
     }
 }

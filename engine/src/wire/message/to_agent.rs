@@ -1,5 +1,9 @@
 //! The messages of the client: the hello with its request, and those that follow.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::Refusal;
@@ -237,6 +241,16 @@ pub(crate) enum AgentPath {
     Elsewhere(Vec<u8>),
 }
 
+impl AgentPath {
+    /// Returns the path, for a deploy path.
+    pub(crate) fn under(&self, deploy_path: &Path) -> PathBuf {
+        match self {
+            AgentPath::Elsewhere(path) => PathBuf::from(OsStr::from_bytes(path)),
+            AgentPath::InDeployPath => deploy_path.join(".cutover/bin"),
+        }
+    }
+}
+
 /// The space that the content of a source needs, if the server has none of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Need {
@@ -326,6 +340,17 @@ pub(crate) struct DeployBegin {
     pub(crate) dry_run: bool,
     /// Whether to leave the free space unchecked.
     pub(crate) no_space_check: bool,
+    /// The agent that a deploy would copy first, for a dry run that was only lent one.
+    pub(crate) missing_agent: Option<MissingAgent>,
+}
+
+/// An agent that is not at its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MissingAgent {
+    /// Its length in bytes.
+    pub(crate) bytes: u64,
+    /// Its directory.
+    pub(crate) directory: AgentPath,
 }
 
 impl DeployBegin {
