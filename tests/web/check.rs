@@ -155,8 +155,13 @@ fn a_page_tells_which_code_runs() {
     // Its files are of the live release, and its code is not.
     let ran = check(&site, stale.port, &["--version-file", "release.php"]);
     ran.failed(6, &["The web server serves release 2, and 1 is live"]);
-    let ran = check(&site, right.port, &["--version-file", "same.txt"]);
-    assert_eq!(ran.succeeded()["web"]["answers"][1]["reason"], "it names no release and no commit of one");
+    for (page, reason) in
+        [("same.txt", "it names no release and no commit of one"), ("gone.php", "status 404 Not Found")]
+    {
+        let ran = check(&site, right.port, &["--version-file", page]);
+        assert_eq!(ran.json["web"]["answers"][1]["reason"], reason);
+        ran.failed(6, &["The files are those of release 1", page, "does not tell which code runs"]);
+    }
 }
 
 #[test]

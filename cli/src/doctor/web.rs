@@ -52,7 +52,14 @@ pub(super) fn finding(report: &WebCheckReport) -> Option<(FindingId, Advice)> {
         }
         (Some(served), _) => {
             let message = format!("The web server serves release {served}, and {} is live", report.live);
-            let words = "Configure the web server as `cutover web nginx` (or `apache`, `caddy`) prints";
+            let configure = "Configure the web server as `cutover web nginx` (or `apache`, `caddy`) prints";
+            // Its files are right, and a page is not.
+            let is_code = report.answers.iter().any(|answer| answer.release.as_ref() == Some(&report.live));
+            let words = if is_code {
+                format!("Reload PHP-FPM, which runs the old code. {configure}")
+            } else {
+                configure.to_owned()
+            };
             (OLD, Advice::new(message).words(words).here("cutover web nginx"))
         }
         (None, before) if report.answers.is_empty() => {
@@ -61,6 +68,15 @@ pub(super) fn finding(report: &WebCheckReport) -> Option<(FindingId, Advice)> {
                 None => "The live release has no file that a web server shows".to_owned(),
             };
             (UNKNOWN, Advice::new(message).words(NAME_A_PAGE))
+        }
+        (None, _) if report.answers.iter().any(|answer| answer.release.is_some()) => {
+            let page = report.answers.last().map(|answer| one_line(&answer.url)).unwrap_or_default();
+            let message = format!(
+                "The files are those of release {}, which is live, and {page} does not tell which code runs",
+                report.live
+            );
+            let words = "PHP may still run the release before, which lacks the page: reload PHP-FPM, and ask again";
+            (UNKNOWN, Advice::new(message).words(words))
         }
         (None, _) if report.answers.iter().any(|answer| !answer.also_in.is_empty()) => {
             let message = format!(

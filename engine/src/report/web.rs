@@ -13,7 +13,8 @@ pub struct WebCheckReport {
     pub live: ReleaseId,
     /// The release that was live before. None: there is none.
     pub before: Option<ReleaseId>,
-    /// The release that is served. None: no answer tells it. If answers differ, one that is not live.
+    /// The release that is served. None: no answer tells it, or a page that was named does not. If answers differ, one that
+    /// is not live.
     pub served: Option<ReleaseId>,
     /// The answers.
     pub answers: Vec<WebAnswer>,

@@ -56,7 +56,9 @@ fn check(context: &Context, request: &WebCheckRequest) -> Result<WebCheckReport,
         answers.push(asking.ask(&url, &Asked::Version(&releases))?);
     }
     let told = || answers.iter().filter_map(|answer| answer.release.clone());
-    let served = told().find(|release| *release != live).or_else(|| told().next());
+    // The page was named because files do not tell which code runs.
+    let is_page_silent = request.version_file.is_some() && answers.last().is_some_and(|page| page.release.is_none());
+    let served = told().find(|release| *release != live).or_else(|| told().next().filter(|_| !is_page_silent));
     Ok(WebCheckReport { url: request.url.clone(), live, before, served, answers, warnings })
 }
 
