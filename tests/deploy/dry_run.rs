@@ -1,8 +1,11 @@
 //! Dry runs: they say what a deploy would do, and change nothing.
 
+use std::process::Command;
+
 use serde_json::json;
 
 use crate::support::site::{Site, names, number, text};
+use crate::support::sshd::{Sshd, is_root, run};
 use crate::support::tree::Tree;
 
 use super::deploy_named;
@@ -71,4 +74,22 @@ fn a_dry_run_makes_no_shared_directory() {
     Tree::read(&site.target("")).assert_equals(&before);
     assert_eq!(site.deploy(&[])["state"], "live");
     assert!(site.current("storage/app").is_dir());
+}
+
+#[test]
+fn a_dry_run_is_refused_where_the_user_may_not_make_the_deploy_path() {
+    if !is_root() {
+        return;
+    }
+    let mut sshd = Sshd::start();
+    let user = sshd.add_user("/bin/sh");
+    let site = Site::over(&sshd, &user);
+    site.write("index.html", "1");
+    run(Command::new("chown").arg("root").arg(sshd.home(&user)));
+    let home = sshd.home(&user).display().to_string();
+    let ran = site.cutover(&["deploy", "--dry-run"]);
+    assert!(ran.code != Some(0) && ran.stderr.contains(&home), "{:?} {}", ran.code, ran.stderr);
+    assert_eq!(ran.json["preview"]["refusal"]["id"], "permission-denied");
+    run(Command::new("chown").arg(&user).arg(sshd.home(&user)));
+    site.deploy(&["--dry-run"]);
 }

@@ -53,8 +53,12 @@ pub(super) fn finding(report: &WebCheckReport) -> Option<(FindingId, Advice)> {
         (Some(served), _) => {
             let message = format!("The web server serves release {served}, and {} is live", report.live);
             let configure = "Configure the web server as `cutover web nginx` (or `apache`, `caddy`) prints";
-            // Its files are right, and a page is not.
-            let is_code = report.answers.iter().any(|answer| answer.release.as_ref() == Some(&report.live));
+            // Its files are right, and the page that tells of code, the last one, is not.
+            let is_code = report.is_version_asked
+                && report.answers.split_last().is_some_and(|(page, files)| {
+                    page.release.as_ref() != Some(&report.live)
+                        && files.iter().filter_map(|file| file.release.as_ref()).all(|release| *release == report.live)
+                });
             let words = if is_code {
                 format!("Reload PHP-FPM, which runs the old code. {configure}")
             } else {
@@ -136,6 +140,7 @@ mod tests {
             reason: served.is_none().then(|| "status 404 Not Found".to_owned()),
         };
         WebCheckReport {
+            is_version_asked: false,
             url: "http://shop".into(),
             live: id("2"),
             before: Some(id("1")),

@@ -91,8 +91,8 @@ fn rights(hint: &RightsHint) -> String {
         RightsHint::GiveGroup { site, group } => {
             let (site, group) = (quoted(site), group.as_deref().map_or("GROUP".into(), quoted));
             format!(
-                "Run `sudo chgrp -R {group} {site} && sudo chmod -R g+rX {site}` on the server: a release keeps the group of \
-                 the site"
+                "Run `sudo chgrp -R {group} {site} && sudo chmod -R g+rX {site}` on the server. A release keeps the group of \
+                 the site if the user that deploys is in it"
             )
         }
         RightsHint::JoinGroup { group, user } => {

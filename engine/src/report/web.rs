@@ -16,8 +16,11 @@ pub struct WebCheckReport {
     /// The release that is served. None: no answer tells it, or a page that was named does not. If answers differ, one that
     /// is not live.
     pub served: Option<ReleaseId>,
-    /// The answers.
+    /// The answers. The last is that of the page that was named.
     pub answers: Vec<WebAnswer>,
+    /// Whether a page was named.
+    #[serde(skip)]
+    pub is_version_asked: bool,
     /// Warnings, each once.
     pub warnings: Vec<String>,
 }

@@ -59,7 +59,8 @@ fn check(context: &Context, request: &WebCheckRequest) -> Result<WebCheckReport,
     // The page was named because files do not tell which code runs.
     let is_page_silent = request.version_file.is_some() && answers.last().is_some_and(|page| page.release.is_none());
     let served = told().find(|release| *release != live).or_else(|| told().next().filter(|_| !is_page_silent));
-    Ok(WebCheckReport { url: request.url.clone(), live, before, served, answers, warnings })
+    let is_version_asked = request.version_file.is_some();
+    Ok(WebCheckReport { url: request.url.clone(), live, before, served, answers, is_version_asked, warnings })
 }
 
 /// Returns the release that was live most recently, beside the live one.

@@ -214,6 +214,8 @@ fn a_configuration_of_capistrano_is_translated_and_what_is_not_is_listed() {
     #     The task `deploy:seed` is not one of plain commands
     #   config/deploy.rb:35: after :finishing, :cleanup_mails
     #     The task `deploy:cleanup_mails` is not one of plain commands
+    #   config/deploy.rb:38: after "deploy:updated", "deploy:report" do
+    #     The server has not its role in the stages: staging
     #   config/deploy.rb:44: if ENV["CI"]
     #     It was not read: it is no setting that stands there as it is
     #   config/deploy/production.rb:2: server "web2.example.com", user: "app", roles: %w{app}
@@ -332,7 +334,7 @@ end
     #   config/deploy.rb:42: after :published, :some
     #     The task `deploy:some` is not one of plain commands
     #   config/deploy.rb:43: after :published, :of_jobs
-    #     It runs on servers of a role that the server of no stage has
+    #     The server has not its role in the stages: production
     #   config/deploy/production.rb:1: server 'db1.example.com', roles: %w[db], no_release: true
     #     It gets no releases
     #   config/deploy/production.rb:2: server 'jobs1.example.com', roles: %w[jobs]
@@ -381,7 +383,7 @@ set :ssh_options, { user: 'deploy', password: 'hunter2' }
     #     Cutover has no such setting
     #   config/deploy.rb:6: set :other, fetch(:base) + %w[public/uploads]
     #     It was not read: it is no setting that stands there as it is
-    #   config/deploy.rb:7: set :ssh_options, { user: 'deploy', password: '…' }
+    #   config/deploy.rb:7: set :ssh_options, { user: 'deploy', password:…
     #     Cutover logs in with a key, or asks for the password
     "#);
     workshop.write(
@@ -389,4 +391,117 @@ set :ssh_options, { user: 'deploy', password: 'hunter2' }
         "set :deploy_to, '/srv/shop'\nset :linked_dirs, fetch(:base, []) + %w[public/uploads]\n",
     );
     assert_eq!(workshop.untranslated(&["capistrano"]).len(), 1);
+}
+
+#[test]
+fn a_hook_does_what_the_task_does_in_the_same_place_and_at_the_same_moment() {
+    let workshop = Workshop::new();
+    workshop.write("Capfile", "require 'capistrano/bundler'\n# require 'capistrano/rails/assets'\n");
+    workshop.write(
+        "config/deploy.rb",
+        r#"
+set :deploy_to, "/srv/shop"
+set :keep_releases, 5
+set_if_empty :keep_releases, 3
+set :x, url: "u", if: true
+namespace :deploy do
+  task :clear do
+    on roles(:app) do
+      execute "rm -rf #{release_path}/cache"
+    end
+  end
+  task :build do
+    on roles(:app, :db) do
+      within release_path do
+        execute "npm run build"
+        execute :npm, :test
+        execute "[ -f .env ] && ./check # note"
+      end
+    end
+  end
+  task :down do
+    on roles(:app) do
+      within current_path do
+        execute :php, "artisan", "down"
+      end
+    end
+  end
+  task :text do
+    on roles(:app) do
+      execute(<<~SH)
+        rm x
+      SH
+    end
+  end
+  before :starting, :clear
+  after :updated, :build
+  before :publishing, :down
+  after :published, :text
+end
+task :restart do
+  on roles(:app) do
+    execute "./restart"
+  end
+end
+after "restart", "deploy:build"
+%w[a b].select do |n|
+  ENV[n]
+end.each do |n|
+  after "deploy:published", "deploy:build"
+end
+"#,
+    );
+    workshop.write(
+        "config/deploy/production.rb",
+        "role :app, 'web1.example.com'\nserver 'web1.example.com', user: 'deploy', port: 2222\nset_if_empty :keep_releases, 2\n",
+    );
+    assert_snapshot!(workshop.translates(&["capistrano"]), @r#"
+    # Cutover deploys this application as this file says. `cutover init` translated it from Capistrano
+    # (Capfile, config/deploy.rb, config/deploy/production.rb).
+    # `cutover config show` prints the settings as they count, `cutover deploy --dry-run` what a deploy
+    # would do.
+
+    keep_releases = 5
+
+    [[hooks]]
+    name = "deploy:build"
+    phase = "before_switch"
+    run = """
+    set -e
+    cd "$HOME"
+    npm run build
+    cd "$CUTOVER_RELEASE_PATH"
+    npm test
+    cd "$HOME"
+    (
+    [ -f .env ] && ./check # note
+    )
+    """
+
+    [production]
+    host = "web1.example.com"
+    user = "deploy"
+    port = 2222
+    deploy_path = "/srv/shop"
+
+    # Not translated:
+    #   Capfile:1: require 'capistrano/bundler'
+    #     Tasks of a plugin are not read
+    #   config/deploy.rb:5: set :x, url: "u", if: true
+    #     Cutover has no such setting
+    #   config/deploy.rb:21: task :down do
+    #     The task does more than run plain commands
+    #   config/deploy.rb:28: task :text do
+    #     The task does more than run plain commands
+    #   config/deploy.rb:35: before :starting, :clear
+    #     There is no new release at that moment
+    #   config/deploy.rb:37: before :publishing, :down
+    #     The task `deploy:down` is not one of plain commands
+    #   config/deploy.rb:38: after :published, :text
+    #     The task `deploy:text` is not one of plain commands
+    #   config/deploy.rb:45: after "restart", "deploy:build"
+    #     Cutover has no such moment
+    #   config/deploy.rb:46: %w[a b].select do |n|
+    #     It was not read: it is no setting that stands there as it is
+    "#);
 }

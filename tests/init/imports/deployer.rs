@@ -488,3 +488,80 @@ fn the_steps_of_an_own_deploy_are_hooks_or_listed() {
     let (config, _) = own("laravel", "'artisan:migrate']); task('artisan:migrate')->select('stage=x'); task('b', ['x'");
     assert!(!config.contains(migrate), "{config}");
 }
+
+#[test]
+fn a_task_of_another_moment_or_with_other_programs_is_no_hook() {
+    let workshop = Workshop::new();
+    let recipe = |text: &str| {
+        let begin =
+            "<?php\nnamespace Deployer;\nrequire 'recipe/symfony.php';\nhost('a')->set('deploy_path', '/srv/a');\n";
+        workshop.write("deploy.php", &format!("{begin}{text}"));
+        let config = workshop.translates(&["deployer"]);
+        config.split_once("# Needed if the web server").unwrap().1.split_once("\n\n").unwrap().1.to_owned()
+    };
+    workshop.write("bin/console", "");
+    workshop.write("config/packages/doctrine_migrations.yaml", "");
+    let found = recipe(
+        "task('clear', function () { run('rm -rf {{release_path}}/var/cache'); });\n\
+         task('build', function () { cd('{{release_path}}'); run('./a'); cd('web'); run('./b'); });\n\
+         after('deploy:release', 'clear');\nafter('setup', 'build');\nfail('provision', 'build');\n\
+         after('deploy:update_code', 'build');\nafter('rollback', 'database:migrate');\n\
+         task('deploy:vendors', function () { run('composer install'); });\n",
+    );
+    assert_snapshot!(found, @r#"
+    [[hooks]]
+    name = "build"
+    phase = "before_switch"
+    run = """
+    set -e
+    cd $CUTOVER_RELEASE_PATH
+    ./a
+    cd "$HOME"
+    cd web
+    ./b
+    """
+
+    [production]
+    host = "a"
+    deploy_path = "/srv/a"
+
+    # Not translated:
+    #   deploy.php:7: after('deploy:release', 'clear');
+    #     There is no new release at that moment
+    #   deploy.php:8: after('setup', 'build');
+    #     Cutover has no such moment
+    #   deploy.php:9: fail('provision', 'build');
+    #     It was not read: it is no setting that stands there as it is
+    #   deploy.php:11: after('rollback', 'database:migrate');
+    #     The task `database:migrate` is not one of plain commands
+    #   deploy.php:12: task('deploy:vendors', function () { run('composer install'); });
+    #     It takes the place of a step of Deployer: look whether a hook is needed
+    "#);
+    let config = workshop.translates(&["deployer"]);
+    assert!(!config.contains("\nrun = \"php bin/console doctrine:migrations:migrate"), "{config}");
+    let found = recipe(
+        "set('bin/php', '/usr/bin/php8.1');\nset('deploy_path', '/srv/b');\ntask('x', function () { run('{{bin/php}} a'); });\nafter('deploy:symlink', 'x');\nhost('b')->setHostname(getenv('H'))->setLabels(['stage' => 'b']);\n",
+    );
+    assert!(!found.contains("[[hooks]]") && found.contains("host = \"web1.example.com\""), "{found}");
+}
+
+#[test]
+fn hostile_recipes_are_read_to_their_end() {
+    let workshop = Workshop::new();
+    let steps = vec!["'deploy'"; 50].join(", ");
+    workshop.write("deploy.php", &format!("<?php\nrequire 'recipe/laravel.php';\ntask('deploy', [{steps}]);\n"));
+    workshop.untranslated(&["deployer"]);
+    workshop.write("config/deploy.rb", &"foo;".repeat(200_000));
+    assert!(workshop.untranslated(&["capistrano"]).len() <= 210);
+    workshop.write("config/deploy.rb", &format!("x\n{}.y\n", "\n".repeat(1_000_000)));
+    workshop.untranslated(&["capistrano"]);
+    workshop.write(
+        "config/deploy.rb",
+        &format!(
+            "set :a, '{}'\nappend :linked_dirs, {}\n",
+            "x".repeat(1 << 20),
+            vec!["\"#{fetch(:a)}\""; 10_000].join(", ")
+        ),
+    );
+    workshop.untranslated(&["capistrano"]);
+}

@@ -3,14 +3,13 @@
 //! A setting of `deploy.rb` is one of the top, and each file of `config/deploy/` is a stage. `fetch(:name)` in a text is
 //! replaced where that setting is a text itself. Tasks that only run plain commands become hooks.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use toml::Value;
 
 use super::capistrano_scope::{Names, Scope, parts_of};
 use super::capistrano_tasks::{Event, Plain, Tasks};
-use super::commands::{hook, phase_of_capistrano, stage_name};
+use super::commands::{hook, lacks_release, phase_of_capistrano, stage_name};
 use super::file::{SourceFile, files_in, first_of, is_secret, none_found};
 use super::imported::Imported;
 use super::literal::Literal;
@@ -90,6 +89,7 @@ impl Reading {
     /// Reads which parts of Capistrano and which plugins are used.
     fn read_capfile(&mut self, directory: &Path, file: &SourceFile) {
         self.files.push(file.name.clone());
+        let mut bundler = None;
         for statement in ruby::statements(&file.text) {
             let line = file.line_of(statement.at());
             let argument =
@@ -102,8 +102,7 @@ impl Reading {
                     let (_, part) = part.split_at("capistrano/rails".len());
                     self.migrates |= ["", "/migrations"].contains(&part);
                 }
-                // The preset installs the gems too.
-                ("require", Some("capistrano/bundler")) if file.text.contains("capistrano/rails") => {}
+                ("require", Some("capistrano/bundler")) => bundler = Some(line),
                 ("require", Some(_)) => self.left.add(file, line, "Tasks of a plugin are not read"),
                 // The usual line that loads tasks of one's own.
                 _ if file.line(line).contains("lib/capistrano/tasks") => {
@@ -114,6 +113,10 @@ impl Reading {
                 }
                 _ => self.left.add(file, line, "It was not read"),
             }
+        }
+        // The preset installs the gems too.
+        if let Some(line) = bundler.filter(|_| self.preset.is_none()) {
+            self.left.add(file, line, "Tasks of a plugin are not read");
         }
     }
 
@@ -154,9 +157,7 @@ impl Reading {
             draft.stages.push(stage);
         }
         for (hook, roles) in self.hooks(top, &top.tasks) {
-            let has_roles = |scope: &Scope| {
-                scope.servers().is_none_or(|(server, _)| roles.iter().all(|role| server.has_role(role)))
-            };
+            let has_roles = |scope: &Scope| scope.servers().is_none_or(|(server, _)| server.has_roles(&roles));
             let are_in: Vec<bool> = scopes.iter().chain(own).map(has_roles).collect();
             if are_in.iter().all(|&is_in| is_in) {
                 draft.hooks.push(hook);
@@ -196,7 +197,7 @@ impl Reading {
             }
             for (hook, roles) in self.hooks(names.top, &scope.tasks) {
                 let server = scope.servers();
-                let is_in = server.is_none_or(|(server, _)| roles.iter().all(|role| server.has_role(role)));
+                let is_in = server.is_none_or(|(server, _)| server.has_roles(&roles));
                 self.add_where(std::slice::from_mut(&mut stage), &[is_in], &hook);
             }
         }
@@ -215,6 +216,11 @@ impl Reading {
         let option = |key: &str| first.options.as_ref().and_then(|options| options.get(key));
         let ssh = names.last("ssh_options").map(|(value, _)| value);
         let ssh_option = |key: &str| option(key).or_else(|| ssh.and_then(|options| options.get(key)));
+        for (value, key) in [(option("user").or(first.user.as_ref()), "user"), (ssh_option("user"), "user")] {
+            if value.is_some_and(|value| names.text(value).is_none()) {
+                self.leave(&first.found, &format!("It has code: write `{key}` of the stage"));
+            }
+        }
         let mut own_user = option("user").or(first.user.as_ref()).and_then(|user| names.text(user));
         match names.text(&first.host) {
             Some(host) => {
@@ -234,9 +240,17 @@ impl Reading {
         if let Some(port) = first.port.or_else(|| ssh_option("port").and_then(Literal::as_number)) {
             stage.set(at(Setting::new("port", port)));
         }
-        let key = ssh_option("keys").and_then(|keys| keys.items().first().copied().and_then(|key| names.text(key)));
-        if let Some(key) = key {
-            stage.set(at(Setting::new("identity_file", key)));
+        let keys: Vec<Option<String>> = ssh_option("keys")
+            .map(|keys| keys.items().into_iter().map(|key| names.text(key)).collect())
+            .unwrap_or_default();
+        match &keys[..] {
+            [] => {}
+            [Some(key)] => stage.set(at(Setting::new("identity_file", key.clone()))),
+            [Some(key), ..] => {
+                stage.set(at(Setting::new("identity_file", key.clone())));
+                self.leave(&first.found, "Cutover logs in with one key here: others belong into `~/.ssh/config`");
+            }
+            [None, ..] => self.leave(&first.found, "The key has code: write `identity_file` of the stage"),
         }
         for other in others.iter().filter(|other| names.text(&other.host) != names.text(&first.host)) {
             let reason = if other.gets_releases {
@@ -253,6 +267,11 @@ impl Reading {
         let mut settings = Vec::new();
         for (name, changes) in &scope.settings {
             let Some((_, value, found)) = changes.last() else { continue };
+            // One of the top may count, or code may set it.
+            let is_last = names.last(name).is_some_and(|(_, last)| last == found);
+            if ["keep_releases", "branch"].contains(&name.as_str()) && !is_last {
+                continue;
+            }
             let translated = match name.as_str() {
                 "keep_releases" => value.as_number().map(|number| Setting::new("keep_releases", number)),
                 "branch" => names.text(value).map(|branch| Setting::new("ref", branch)),
@@ -304,18 +323,23 @@ impl Reading {
         for (stage, _) in stages.iter_mut().zip(are_in).filter(|(_, is_in)| **is_in) {
             stage.hooks.push(hook.clone());
         }
-        if let (false, Some(found)) = (are_in.contains(&true), &hook.found) {
-            self.leave(found, "It runs on servers of a role that the server of no stage has");
+        if let Some(found) = &hook.found {
+            let without: Vec<&str> =
+                stages.iter().zip(are_in).filter(|(_, is_in)| !**is_in).map(|(stage, _)| stage.name.as_str()).collect();
+            self.leave(found, &format!("The server has not its role in the stages: {}", without.join(", ")));
         }
     }
 
     /// Returns the hooks, each with the roles of its servers: tasks that run before or after those of Capistrano.
-    fn hooks(&mut self, top: &Scope, tasks: &Tasks) -> Vec<(HookDraft, BTreeSet<String>)> {
+    fn hooks(&mut self, top: &Scope, tasks: &Tasks) -> Vec<(HookDraft, Vec<Vec<String>>)> {
         let mut hooks = Vec::new();
         for Event { is_before, task, runs, found } in &tasks.events {
             let phase = phase_of_capistrano(*is_before, task);
             let plain = tasks.plain(runs).or_else(|| top.tasks.plain(runs));
             match (phase, plain) {
+                (Some(phase), Some(Plain { commands, .. })) if lacks_release(phase, commands) => {
+                    self.leave(found, "There is no new release at that moment");
+                }
                 (Some(phase), Some(Plain { commands, roles })) => {
                     hooks.push((hook(runs, phase, commands).found(found.clone()), roles.clone()));
                 }

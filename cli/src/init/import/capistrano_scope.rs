@@ -93,6 +93,11 @@ impl Scope {
 }
 
 impl Server {
+    /// Returns whether a task runs on the server: one role of each list is enough.
+    pub(crate) fn has_roles(&self, lists: &[Vec<String>]) -> bool {
+        lists.iter().all(|roles| roles.is_empty() || roles.iter().any(|role| self.has_role(role)))
+    }
+
     /// Returns whether tasks for a role run on the server.
     pub(crate) fn has_role(&self, role: &str) -> bool {
         let is_in = |wanted: &str| self.roles.iter().any(|role| role == wanted);
@@ -309,7 +314,21 @@ fn read_server(statement: &Statement, found: &Found, scope: &mut Scope) -> bool 
             },
         }
     }
-    scope.servers.push(server);
+    let has_room = scope.servers.len() < SERVERS_MAX;
+    match scope.servers.iter_mut().find(|known| known.host == server.host) {
+        // What another line says of it counts too.
+        Some(known) => {
+            known.user = server.user.or(known.user.take());
+            known.port = server.port.or(known.port);
+            known.options = server.options.or(known.options.take());
+            known.gets_releases &= server.gets_releases;
+            let new = server.roles.into_iter().filter(|role| !known.roles.contains(role));
+            let new: Vec<String> = new.collect();
+            known.roles.extend(new);
+        }
+        None if has_room => scope.servers.push(server),
+        None => return false,
+    }
     true
 }
 
@@ -331,6 +350,7 @@ fn read_role(statement: &Statement, found: &Found, scope: &mut Scope) -> bool {
         let has_room = scope.servers.len() < SERVERS_MAX;
         match scope.servers.iter_mut().find(|server| server.host == host) {
             // It has one role more. Its options are those of the first line.
+            Some(known) if known.roles.contains(&role) => {}
             Some(known) => known.roles.push(role.clone()),
             None if has_room => scope.servers.push(Server {
                 host,

@@ -11,13 +11,16 @@
 //! end
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::commands::{Place, Script};
 use super::literal::Literal;
 use super::ruby::{self, Statement, Word};
 use super::untranslated::Leftovers;
 use crate::init::draft::{Found, Untranslated};
+
+/// The most moments of a file.
+const EVENTS_MAX: usize = 1000;
 
 /// The paths that tasks name.
 const PATHS: [(&str, &str); 5] = [
@@ -42,8 +45,8 @@ pub(crate) struct Tasks {
 pub(crate) struct Plain {
     /// The commands.
     pub(crate) commands: Vec<String>,
-    /// The roles of the servers on which they run.
-    pub(crate) roles: BTreeSet<String>,
+    /// The roles of the servers on which they run, for each `on`: one of them is enough.
+    pub(crate) roles: Vec<Vec<String>>,
 }
 
 /// A task that runs before or after one of Capistrano.
@@ -95,7 +98,10 @@ impl Tasks {
                     let reason = "The task does more than run plain commands".to_owned();
                     left.push(Untranslated { found, reason });
                 }
-                self.tasks.insert(format!("{namespace}{name}"), plain);
+                let name = format!("{namespace}{name}");
+                // A second task of a name runs behind the first.
+                let is_known = self.tasks.contains_key(&name);
+                self.tasks.insert(name, plain.filter(|_| !is_known));
                 true
             }
             ("before" | "after", body) => self.read_event(statement, body.as_deref(), namespace, &found),
@@ -115,6 +121,9 @@ impl Tasks {
             statement.arguments().iter().map(|words| ruby::value(words)?.as_plain()).collect();
         let Some((task, others)) = names.as_deref().and_then(|names| names.split_first()) else { return false };
         let own = |name: &str| if name.contains(':') { name.to_owned() } else { format!("{namespace}{name}") };
+        if self.events.len() + others.len() > EVENTS_MAX {
+            return false;
+        }
         let is_before = statement.name() == "before";
         let event = |runs: String| Event { is_before, task: own(task), runs, found: found.clone() };
         match body {
@@ -137,20 +146,23 @@ fn name_of(statement: &Statement) -> Option<String> {
 
 /// Returns a task of plain commands. None if it does something else too.
 fn plain(body: &[Statement]) -> Option<Plain> {
-    let (mut script, mut roles) = (Script::new(), BTreeSet::new());
+    let (mut script, mut roles) = (Script::new(), Vec::new());
     collect(body, None, &mut script, &mut roles)?;
     Some(Plain { commands: script.finish(), roles })
 }
 
 /// Collects commands, and roles. None if something else stands there too. `place` is none outside `on`, where nothing runs on a
 /// server.
-fn collect(body: &[Statement], place: Option<Place>, script: &mut Script, roles: &mut BTreeSet<String>) -> Option<()> {
+fn collect(body: &[Statement], place: Option<Place>, script: &mut Script, roles: &mut Vec<Vec<String>>) -> Option<()> {
     for statement in body {
         match (statement.name(), &statement.body) {
             _ if statement.is_conditional => return None,
-            ("execute", None) => script.run(command(statement)?, place?),
+            ("execute", None) => {
+                let place = if is_mapped(statement) { place? } else { place.map(|_| Place::Home)? };
+                script.run(command(statement)?, place);
+            }
             ("on", Some(inner)) => {
-                roles.extend(roles_of(statement)?);
+                roles.push(roles_of(statement)?);
                 collect(inner, Some(Place::Home), script, roles)?;
             }
             ("within", Some(inner)) if is_in_release(statement) => {
@@ -187,11 +199,21 @@ fn roles_of(statement: &Statement) -> Option<Vec<String>> {
 /// Returns whether `within` names the release.
 fn is_in_release(statement: &Statement) -> bool {
     let place = statement.head.get(1).and_then(Word::name).unwrap_or_default();
-    ["release_path", "current_path"].contains(&place) && statement.head.len() == 2
+    place == "release_path" && statement.head.len() == 2
+}
+
+/// Returns whether `within` has an effect on a command: SSHKit leaves a text with spaces as it is.
+fn is_mapped(statement: &Statement) -> bool {
+    let first = statement.arguments().first().and_then(|words| ruby::value(words));
+    first.is_none_or(|first| !first.text(&|_| Some(String::new())).unwrap_or_default().contains(char::is_whitespace))
 }
 
 /// Returns the command of `execute`: its words, if each stands there as it is.
 fn command(statement: &Statement) -> Option<String> {
+    // SSHKit drops what follows a text with spaces.
+    if !is_mapped(statement) && statement.arguments().len() > 1 {
+        return None;
+    }
     let words: Vec<String> = statement.arguments().into_iter().map(word).collect::<Option<_>>()?;
     (!words.is_empty()).then(|| words.join(" "))
 }

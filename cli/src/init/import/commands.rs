@@ -87,11 +87,16 @@ impl Script {
         self.at = place;
     }
 
-    /// Returns the lines. A command that changes the directory does so for itself alone.
+    /// Returns the lines. Each command gets a shell of its own, as the other tools give it one.
     pub(crate) fn finish(self) -> Vec<String> {
         let is_alone = self.lines.len() == 1;
-        let line = |(line, is_command): (String, bool)| match is_command && !is_alone && line.starts_with("cd ") {
-            true => format!("({line})"),
+        let is_plain = |line: &str| {
+            let first = line.split_whitespace().next().unwrap_or_default();
+            !line.contains(['|', '&', ';', '#', '\n', '`', '('])
+                && !["cd", "exit", "export", "set", "umask", ".", "exec", "unset"].contains(&first)
+        };
+        let line = |(line, is_command): (String, bool)| match is_command && !is_alone && !is_plain(&line) {
+            true => format!("(\n{line}\n)"),
             false => line,
         };
         self.lines.into_iter().map(line).collect()
@@ -100,21 +105,8 @@ impl Script {
 
 /// Returns whether the directory in which a command runs may matter to it.
 fn needs_directory(command: &str) -> bool {
-    /// Programs that read no path of theirs, or only absolute ones.
-    const ANYWHERE: [&str; 12] = [
-        "curl",
-        "date",
-        "echo",
-        "kill",
-        "killall",
-        "monit",
-        "nginx",
-        "pkill",
-        "service",
-        "sleep",
-        "supervisorctl",
-        "systemctl",
-    ];
+    /// Programs for which it never matters, if their output goes nowhere else.
+    const ANYWHERE: [&str; 7] = ["date", "echo", "kill", "killall", "service", "sleep", "systemctl"];
     /// Programs whose arguments are paths.
     const OF_PATHS: [&str; 8] = ["cat", "cp", "ln", "ls", "mkdir", "mv", "rm", "touch"];
     let is_absolute = |word: &str| word.trim_start_matches(['"', '\'']).starts_with(['/', '$', '~']);
@@ -123,16 +115,22 @@ fn needs_directory(command: &str) -> bool {
     if program == "cd" {
         return !words.next().is_some_and(is_absolute);
     }
-    if command.contains(['|', '&', ';', '<', '>', '`', '(']) {
+    if command.contains(['|', '&', ';', '<', '>', '`', '(', '\n']) {
         return true;
     }
     let mut paths = words.filter(|word| !word.starts_with('-'));
     !(ANYWHERE.contains(&program) || OF_PATHS.contains(&program) && paths.all(is_absolute))
 }
 
+/// Returns whether a command names the new release at a moment at which there is none, so that the name would be empty.
+pub(crate) fn lacks_release(phase: &str, commands: &[String]) -> bool {
+    ["before_upload", "on_failure"].contains(&phase)
+        && commands.iter().any(|command| command.contains("CUTOVER_RELEASE_PATH"))
+}
+
 /// Returns the phase for what Capistrano runs before or after a task of its own.
 pub(crate) fn phase_of_capistrano(is_before: bool, task: &str) -> Option<&'static str> {
-    Some(match (task.trim_start_matches("deploy:"), is_before) {
+    Some(match (task.strip_prefix("deploy:")?, is_before) {
         ("started", true) | ("starting" | "check" | "started", _) | ("updating", true) => "before_upload",
         ("updating", false) | ("updated", _) | ("publishing", true) => "before_switch",
         ("publishing", false) | ("published", _) | ("restart", _) => "after_switch",
@@ -146,7 +144,9 @@ pub(crate) fn phase_of_capistrano(is_before: bool, task: &str) -> Option<&'stati
 
 /// Returns the phase for what Deployer runs before or after a task of its own.
 pub(crate) fn phase_of_deployer(is_before: bool, task: &str) -> Option<&'static str> {
-    Some(match (task.trim_start_matches("deploy:"), is_before) {
+    // Other names without the prefix are of tasks that a deploy does not run.
+    let own = ["deploy", "rollback", "cleanup", "success"].into_iter().find(|own| *own == task);
+    Some(match (own.or_else(|| task.strip_prefix("deploy:"))?, is_before) {
         ("deploy", true) | ("prepare" | "info" | "setup" | "lock" | "release", true) => "before_upload",
         ("info" | "setup" | "lock" | "release", false) | ("update_code", true) => "before_upload",
         ("prepare" | "update_code" | "env" | "shared" | "vendors" | "writable" | "clear_paths", _)
@@ -206,12 +206,13 @@ mod tests {
         for relative in ["echo done > log", "cp /srv/a b", "cd sub && ./a", "php artisan up"] {
             check(
                 &[(relative, Place::Home)],
-                &["cd \"$HOME\"", relative].map(|line| if line == "cd sub && ./a" { "(cd sub && ./a)" } else { line }),
+                &["cd \"$HOME\"", relative]
+                    .map(|line| if line == "cd sub && ./a" { "(\ncd sub && ./a\n)" } else { line }),
             );
         }
         check(
             &[("cd $A && ./a", Place::Home), ("./b", Place::Home), ("./c", Place::Release)],
-            &["(cd $A && ./a)", "cd \"$HOME\"", "./b", "cd \"$CUTOVER_RELEASE_PATH\"", "./c"],
+            &["(\ncd $A && ./a\n)", "cd \"$HOME\"", "./b", "cd \"$CUTOVER_RELEASE_PATH\"", "./c"],
         );
         let mut script = Script::new();
         script.cd("$CUTOVER_RELEASE_PATH", Place::Home);
@@ -221,6 +222,8 @@ mod tests {
 
     #[test]
     fn a_task_has_a_phase_or_none() {
+        assert_eq!(phase_of_deployer(false, "setup"), None, "it is a task of somebody's own");
+        assert_eq!(phase_of_capistrano(false, "restart"), None);
         assert_eq!(phase_of_capistrano(false, "deploy:published"), Some("after_switch"));
         assert_eq!(phase_of_capistrano(true, "deploy:publishing"), Some("before_switch"));
         assert_eq!(phase_of_capistrano(false, "puma:restart"), None);

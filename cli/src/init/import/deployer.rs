@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use toml::Value;
 
-use super::commands::{hook, phase_of_deployer, stage_name};
+use super::commands::{hook, lacks_release, phase_of_deployer, stage_name};
 use super::file::{SourceFile, first_of, none_found};
 use super::imported::Imported;
 use super::literal::{Literal, Lookups};
@@ -145,9 +145,11 @@ impl Translating<'_> {
         };
         let found = host.found.clone();
         if !host.is_local {
-            let hostname = text("hostname").and_then(|(name, found)| Some((name?, found)));
-            let (hostname, at) = hostname.unwrap_or_else(|| (host.alias.clone(), found.clone()));
-            stage.set(Setting::new("host", hostname).found(at));
+            match text("hostname") {
+                Some((Some(name), at)) => stage.set(Setting::new("host", name).found(at)),
+                Some((None, at)) => self.leave_value(&at, "host"),
+                None => stage.set(Setting::new("host", host.alias.clone()).found(found.clone())),
+            }
         }
         for (theirs, ours) in
             [("remote_user", "user"), ("identity_file", "identity_file"), ("config_file", "ssh_config")]
@@ -264,19 +266,28 @@ impl Translating<'_> {
         let mut hooks = Vec::new();
         for Event { is_before, task, runs, found } in self.recipe.events() {
             // Cutover frees its lock by itself.
-            if runs == "deploy:unlock" || self.is_of_preset(&runs) {
+            if runs == "deploy:unlock" {
                 continue;
             }
             let Some(phase) = phase_of_deployer(is_before, &task) else {
                 self.leave(&found, "Cutover has no such moment");
                 continue;
             };
+            if !phase.contains("rollback") && self.is_of_preset(&runs) {
+                continue;
+            }
             match self.recipe.task(&runs) {
+                Some(_) if self.recipe.has_own_programs() => {
+                    self.leave(&found, "The recipe sets the paths of programs: write them into the command");
+                }
                 Some(Task { is_local: true, .. }) if !["before_upload", "before_switch"].contains(&phase) => {
                     self.leave(
                         &found,
                         &format!("The task `{runs}` runs on this machine: here a build does, before the upload"),
                     );
+                }
+                Some(Task { commands, is_local: false }) if lacks_release(phase, &commands) => {
+                    self.leave(&found, "There is no new release at that moment");
                 }
                 Some(Task { commands, is_local }) => {
                     let phase = if is_local { "build" } else { phase };
@@ -306,7 +317,9 @@ impl Translating<'_> {
             "magento:deploy:assets",
             "magento:upgrade:db",
         ];
-        self.preset.is_some() && DONE.contains(&task) && !self.recipe.tasks.contains_key(task)
+        self.preset.is_some_and(|preset| preset != "wordpress")
+            && DONE.contains(&task)
+            && !self.recipe.tasks.contains_key(task)
     }
 
     /// Returns whether a deploy migrates the database. Where the recipe has no `deploy` of its own, that of the framework does.

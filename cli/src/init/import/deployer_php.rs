@@ -3,7 +3,7 @@
 use super::file::SourceFile;
 use super::literal::Literal;
 use super::php::{self, Call, Statement};
-use super::recipe::{Event, Recipe, Steps, Target, Task, command};
+use super::recipe::{EVENTS_MAX, Event, Recipe, Steps, Target, Task, command, replaces_step};
 use super::untranslated::Leftovers;
 
 /// Methods of a host that set one setting, of this version and of earlier ones.
@@ -30,6 +30,9 @@ const SETTERS: [(&str, &str); 18] = [
 
 /// Methods of a host and a task that have no meaning for a deploy to one server.
 const WITHOUT_MEANING: [&str; 3] = ["roles", "desc", "verbose"];
+
+/// The most hosts that are looked at.
+const HOSTS_MAX: usize = 200;
 
 /// Methods of a task that do not say where or whether it runs.
 const OF_ANY_TASK: [&str; 8] = ["desc", "once", "oncePerNode", "hidden", "setPrivate", "verbose", "shallow", "limit"];
@@ -72,12 +75,12 @@ fn read_statement(file: &SourceFile, statement: &Statement, recipe: &mut Recipe,
         ("before" | "after", Some([task, runs])) => {
             let Some(task) = task.as_plain() else { return false };
             for runs in runs.items() {
-                let Some(runs) = runs.as_plain() else { return false };
+                let Some(runs) = runs.as_plain().filter(|_| recipe.events.len() < EVENTS_MAX) else { return false };
                 let is_before = first.name == "before";
                 recipe.events.push(Event { is_before, task: task.clone(), runs, found: found.clone() });
             }
         }
-        ("fail", Some([_, runs])) => {
+        ("fail", Some([task, runs])) if task.as_plain().as_deref() == Some("deploy") => {
             let Some(runs) = runs.as_plain() else { return false };
             recipe.events.push(Event { is_before: false, task: "deploy:failed".to_owned(), runs, found });
         }
@@ -148,6 +151,9 @@ fn read_hosts(
                 left.add(file, file.line_of(call.at), "It was not read: it is no setting that stands there as it is");
             }
         }
+        if recipe.hosts.len() == HOSTS_MAX {
+            return false;
+        }
         recipe.hosts.push(host);
     }
     true
@@ -214,6 +220,9 @@ fn read_task(
         // `task('name')->once()`
         return body.is_empty() && !is_local;
     };
+    if replaces_step(&name) {
+        left.add(file, found.line, "It takes the place of a step of Deployer: look whether a hook is needed");
+    }
     recipe.groups.remove(&name);
     let task = match php::value(body) {
         Some(Literal::List(tasks)) => {

@@ -2,7 +2,7 @@
 
 use super::file::SourceFile;
 use super::literal::Literal;
-use super::recipe::{Event, Recipe, Steps, Target, Task, command};
+use super::recipe::{Event, Recipe, Steps, Target, Task, command, replaces_step};
 use super::untranslated::Leftovers;
 use super::yaml::{self, Node};
 use crate::failure::Failure;
@@ -30,6 +30,9 @@ pub(crate) fn read(file: &SourceFile, recipe: &mut Recipe, left: &mut Leftovers)
                 }
             }
             "tasks" => node.pairs().iter().for_each(|(name, line, node)| {
+                if replaces_step(name) {
+                    left.add(file, *line, "It takes the place of a step of Deployer: look whether a hook is needed");
+                }
                 if !read_task(file, name, node, recipe) {
                     left.add(file, *line, "The task does more than run plain commands");
                 }

@@ -1,5 +1,6 @@
 //! A file of another tool, read whole, with its lines.
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -9,8 +10,8 @@ use crate::failure::Failure;
 /// The largest file that is read. Configurations of this size were made by a program.
 const BYTES_MAX: u64 = 16 << 20;
 
-/// The most characters of a line that are looked at.
-const LINE_CHARACTERS_MAX: usize = 10_000;
+/// The most bytes of a line that are looked at.
+const LINE_BYTES_MAX: usize = 2_000;
 
 /// The longest text that a message shows of a line.
 const SHOWN_CHARACTERS: usize = 100;
@@ -24,6 +25,8 @@ pub(crate) struct SourceFile {
     pub(crate) text: String,
     /// The offset of each line.
     lines: Vec<usize>,
+    /// The last line that was shown: a line may have very many statements.
+    shown: RefCell<(usize, String)>,
 }
 
 impl SourceFile {
@@ -54,7 +57,7 @@ impl SourceFile {
         let text = text.into();
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         let lines = [0].into_iter().chain(breaks).collect();
-        SourceFile { name: name.into(), text, lines }
+        SourceFile { name: name.into(), text, lines, shown: RefCell::default() }
     }
 
     /// Returns the line of an offset, from 1.
@@ -64,12 +67,18 @@ impl SourceFile {
 
     /// Returns the text of a line, shortened, and without values of secrets: it is written into a config that people commit.
     pub(crate) fn line(&self, number: usize) -> String {
-        let start = self.lines.get(number.saturating_sub(1)).copied().unwrap_or(self.text.len());
-        let line = self.text[start..].lines().next().unwrap_or_default().trim();
-        match line.char_indices().nth(LINE_CHARACTERS_MAX) {
-            Some((at, _)) => shortened(&without_secrets(&line[..at])),
-            None => shortened(&without_secrets(line)),
+        if self.shown.borrow().0 != number {
+            *self.shown.borrow_mut() = (number, self.read_line(number));
         }
+        self.shown.borrow().1.clone()
+    }
+
+    fn read_line(&self, number: usize) -> String {
+        let start = self.lines.get(number.saturating_sub(1)).copied().unwrap_or(self.text.len());
+        let end = self.lines.get(number).copied().unwrap_or(self.text.len()).max(start);
+        let line = &self.text[start..end];
+        let line = &line[..line.floor_char_boundary(LINE_BYTES_MAX)];
+        shortened(&without_secrets(line.trim()))
     }
 }
 
@@ -80,44 +89,44 @@ fn shortened(line: &str) -> String {
     }
 }
 
+/// The words in names of secrets.
+const SECRET_WORDS: [&str; 13] = [
+    "pass",
+    "pwd",
+    "secret",
+    "token",
+    "credential",
+    "_key",
+    "apikey",
+    "api-key",
+    "default_env",
+    "dsn",
+    "webhook",
+    "private",
+    "auth",
+];
+
 /// Returns whether the value of a name is probably a secret.
 pub(crate) fn is_secret(name: &str) -> bool {
-    const WORDS: [&str; 12] = [
-        "password",
-        "passwd",
-        "passphrase",
-        "secret",
-        "token",
-        "credential",
-        "private_key",
-        "api_key",
-        "apikey",
-        "access_key",
-        "default_env",
-        "dsn",
-    ];
     let name = name.to_lowercase();
-    WORDS.iter().any(|word| name.contains(word))
+    SECRET_WORDS.iter().any(|word| name.contains(word))
 }
 
-/// Hides the texts between quotes that stand behind a name of a secret in a line, and the passwords of URLs.
+/// Cuts a line behind the name of a secret that has a value, and before the login of a URL.
 fn without_secrets(line: &str) -> String {
-    let (mut shown, mut rest, mut hides) = (String::new(), line, false);
-    while let Some(open) = rest.find(['"', '\'']) {
-        let quote = if rest.as_bytes()[open] == b'"' { '"' } else { '\'' };
-        let (before, inner) = (&rest[..open], &rest[open + 1..]);
-        let close = inner.find(quote).unwrap_or(inner.len());
-        let text = &inner[..close];
-        hides |= is_secret(before);
-        let login = text.split_once("://").and_then(|(_, place)| place.split_once('@'));
-        let has_password = login.is_some_and(|(login, _)| login.contains(':'));
-        let is_hidden = hides && !text.is_empty() || has_password;
-        shown += &format!("{before}{quote}{}", if is_hidden { "…" } else { text });
-        shown.push_str(inner.get(close..=close).unwrap_or_default());
-        rest = inner.get(close + 1..).unwrap_or_default();
-        hides |= is_secret(text);
+    let lower = line.to_ascii_lowercase();
+    let names = SECRET_WORDS.iter().flat_map(|word| lower.match_indices(word).map(|(at, _)| at));
+    // The name ends at the sign before its value.
+    let value = names.filter_map(|at| Some(at + lower[at..].find([':', '=', ',', '('])? + 1)).min();
+    let login = lower.match_indices("://").map(|(at, sign)| at + sign.len()).find(|&at| {
+        let place = lower[at..].split(|c: char| c.is_whitespace() || "/'\"".contains(c)).next().unwrap_or_default();
+        let is_ssh = lower[..at].ends_with("ssh://");
+        place.split_once('@').is_some_and(|(login, _)| !is_ssh || login.contains(':'))
+    });
+    match value.into_iter().chain(login).min() {
+        Some(at) if !line[at..].trim().is_empty() => format!("{}…", &line[..at]),
+        _ => line.to_owned(),
     }
-    shown + rest
 }
 
 /// Returns the first of these files that exists in a directory.
@@ -159,15 +168,19 @@ mod tests {
         let check = |line: &str, expected: &str| assert_eq!(SourceFile::new("a", line).line(1), expected);
         check(
             "set :ssh_options, { user: 'deploy', password: 'hunter2' }",
-            "set :ssh_options, { user: 'deploy', password: '…' }",
+            "set :ssh_options, { user: 'deploy', password:…",
         );
-        check("set :default_env, { 'A' => 'b' }", "set :default_env, { '…' => '…' }");
-        check("set('db_password', \"x'y\");", "set('db_password', \"…\");");
-        check(r#"{"name":"a","api_key":"k","host":"h"}"#, r#"{"name":"a","api_key":"…","…":"…"}"#);
-        check("set :url, 'https://me:pw@example.com/'", "set :url, '…'");
+        check("set :default_env, { 'A' => 'b' }", "set :default_env,…");
+        check("set('db_password', \"x'y\");", "set('db_password',…");
+        check(r#"{"name":"a","api_key":"k","host":"h"}"#, r#"{"name":"a","api_key":…"#);
+        check("db_pass: hunter2", "db_pass:…");
+        check("set :password, 'ab\\'cd'", "set :password,…");
+        check("set :slack_webhook, %q(hunter2)", "set :slack_webhook,…");
+        check("repository: https://me:ghp_x@github.com/a.git", "repository: https://…");
+        check("set :repo_url, 'https://ghp_x@github.com/a.git'", "set :repo_url, 'https://…");
+        check("set :repo_url, 'ssh://git@example.com/it.git'", "set :repo_url, 'ssh://git@example.com/it.git'");
         check("set :repo_url, 'git@example.com:me/it.git'", "set :repo_url, 'git@example.com:me/it.git'");
-        check("set :a, 'open", "set :a, 'open");
-        check("set :token, 'open", "set :token, '…");
-        check("'é' \"", "'é' \"");
+        check("append :linked_files, 'config/master.key'", "append :linked_files, 'config/master.key'");
+        check("'é' Password: é", "'é' Password:…");
     }
 }

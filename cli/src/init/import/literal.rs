@@ -2,6 +2,9 @@
 
 use std::cell::Cell;
 
+/// The longest text that code may be replaced in.
+const TEXT_BYTES_MAX: usize = 64 << 10;
+
 /// A value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Literal {
@@ -65,11 +68,17 @@ impl Literal {
     /// Returns the text with its code replaced, if all of it can be.
     pub(crate) fn text(&self, replace: &dyn Fn(&str) -> Option<String>) -> Option<String> {
         let Literal::Text(parts) = self else { return None };
-        let text = |part: &Part| match part {
-            Part::Plain(text) => Some(text.clone()),
-            Part::Code(code) => replace(code.trim()),
-        };
-        parts.iter().map(text).collect()
+        let mut whole = String::new();
+        for part in parts {
+            match part {
+                Part::Plain(text) => whole += text,
+                Part::Code(code) => whole += &replace(code.trim())?,
+            }
+            if whole.len() > TEXT_BYTES_MAX {
+                return None;
+            }
+        }
+        Some(whole)
     }
 
     /// Returns a whole number, also one that stands in a text.

@@ -1,8 +1,8 @@
 //! A recipe of Deployer, as `deploy.php` and `deploy.yaml` say it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::commands::{Place, Script};
+use super::commands::{Place, Script, phase_of_deployer};
 use super::literal::Literal;
 use crate::init::draft::Found;
 
@@ -79,7 +79,8 @@ impl Steps {
 
     /// Adds a change of directory.
     pub(crate) fn cd(&mut self, path: &str) {
-        self.script.cd(path, self.place);
+        // Each path begins in the home directory.
+        self.script.cd(path, Place::Home);
         self.place = Place::Named;
         self.moves = true;
     }
@@ -158,6 +159,14 @@ const OWN_STEPS: [&str; 15] = [
     "deploy:failed",
 ];
 
+/// The most events of a recipe.
+pub(crate) const EVENTS_MAX: usize = 1000;
+
+/// Returns whether a task of this name takes the place of one of Deployer's, which a deploy runs by itself.
+pub(crate) fn replaces_step(name: &str) -> bool {
+    ["deploy:", "artisan:", "database:", "magento:"].iter().any(|begin| name.starts_with(begin))
+}
+
 /// The packages of PHP, as Deployer installs them.
 const COMPOSER: &str =
     "composer install --verbose --prefer-dist --no-progress --no-interaction --no-dev --optimize-autoloader";
@@ -166,15 +175,30 @@ impl Recipe {
     /// Returns whether a deploy runs one of these tasks. A task that is restricted, or that has other commands, is none of them.
     pub(crate) fn runs_any(&self, tasks: &[&str]) -> bool {
         let is_own = |task: &str| tasks.contains(&task) && !self.tasks.contains_key(task);
-        let of_deploy = self.steps("deploy", 0).into_iter();
-        self.events.iter().map(|event| event.runs.clone()).chain(of_deploy).any(|task| is_own(&task))
+        let is_of_deploy = |event: &&Event| {
+            let phase = phase_of_deployer(event.is_before, &event.task);
+            phase.is_some_and(|phase| !["on_failure", "before_rollback", "after_rollback"].contains(&phase))
+        };
+        self.steps_of_deploy().into_iter().any(is_own)
+            || self.events.iter().filter(is_of_deploy).any(|event| is_own(&event.runs))
     }
 
-    /// Returns the tasks that a task runs, and those that these run.
-    fn steps(&self, task: &str, depth: usize) -> Vec<String> {
-        const DEPTH_MAX: usize = 8;
-        let Some((tasks, _)) = self.groups.get(task).filter(|_| depth < DEPTH_MAX) else { return Vec::new() };
-        tasks.iter().flat_map(|task| std::iter::once(task.clone()).chain(self.steps(task, depth + 1))).collect()
+    /// Returns the tasks that a deploy runs, and those that these run.
+    fn steps_of_deploy(&self) -> BTreeSet<&str> {
+        let (mut seen, mut open) = (BTreeSet::new(), vec!["deploy"]);
+        while let Some(task) = open.pop() {
+            let tasks = self.groups.get(task).map(|(tasks, _)| tasks.as_slice()).unwrap_or_default();
+            open.extend(tasks.iter().map(String::as_str).filter(|task| seen.insert(*task)));
+        }
+        seen
+    }
+
+    /// Returns whether a name that commands have is not the usual one here, such as another PHP.
+    pub(crate) fn has_own_programs(&self) -> bool {
+        let is_of_command =
+            |name: &String| name.starts_with("bin/") || name == "console_options" || name == "release_path";
+        let tables = std::iter::once(&self.settings).chain(self.hosts.iter().map(|host| &host.settings));
+        tables.into_iter().any(|settings| settings.keys().any(is_of_command))
     }
 
     /// Returns the commands of a task, if it only runs plain commands.

@@ -197,18 +197,27 @@ fn statement(tokens: &[Token], at: &mut usize, depth: usize) -> Statement {
     let mut brackets = 0_usize;
     while let Some(token) = tokens.get(*at) {
         let is_outside = brackets == 0;
-        is_opened |= is_outside && opens_inside(&head, token);
+        is_opened |= is_outside && opens_inside(&head, token, tokens.get(*at + 1));
         match &token.word {
             Kind::Name(name) if is_outside && name == "do" => {
                 *at += 1;
                 let body = Some(body(tokens, at, depth));
-                return Statement { head, body, is_conditional: skip_tail(tokens, at) };
+                return Statement { head, body, is_conditional: skip_tail(tokens, at, depth) };
             }
-            Kind::Name(name) if is_outside && name == "end" => break,
+            // An `end` that begins its line ends a block, also where a bracket is left open.
+            Kind::Name(name) if name == "end" && (is_outside || tokens[*at - 1].word == Kind::Break) => break,
             Kind::Sign("(" | "[" | "{") => brackets += 1,
             Kind::Sign(")" | "]" | "}") => brackets = brackets.saturating_sub(1),
             Kind::Sign(";") if is_outside => break,
-            Kind::Break if is_outside && !goes_on(&head, &tokens[*at + 1..]) => break,
+            Kind::Break if is_outside => {
+                if !goes_on(&head, &tokens[*at + 1..]) {
+                    break;
+                }
+                while tokens.get(*at).is_some_and(|token| token.word == Kind::Break) {
+                    *at += 1;
+                }
+                continue;
+            }
             _ => {}
         }
         if token.word != Kind::Break {
@@ -217,24 +226,33 @@ fn statement(tokens: &[Token], at: &mut usize, depth: usize) -> Statement {
         *at += 1;
     }
     let body = is_opened.then(|| body(tokens, at, depth));
-    let is_conditional = is_opened && skip_tail(tokens, at);
+    let is_conditional = is_opened && skip_tail(tokens, at, depth);
     Statement { head, body, is_conditional }
 }
 
 /// Goes behind what follows `end` in its line, and returns whether there is something.
-fn skip_tail(tokens: &[Token], at: &mut usize) -> bool {
+fn skip_tail(tokens: &[Token], at: &mut usize, depth: usize) -> bool {
     let start = *at;
-    while tokens
-        .get(*at)
-        .is_some_and(|token| token.word != Kind::Break && !token.is(";") && token.name() != Some("end"))
-    {
-        *at += 1;
+    while let Some(token) = tokens.get(*at) {
+        match token.name() {
+            Some("end") => break,
+            Some("do") => {
+                *at += 1;
+                body(tokens, at, depth);
+            }
+            _ if token.word == Kind::Break || token.is(";") => break,
+            _ => *at += 1,
+        }
     }
     *at > start
 }
 
 /// Returns whether a block begins in the middle of a statement: `x = if …`.
-fn opens_inside(head: &[Token], token: &Token) -> bool {
+fn opens_inside(head: &[Token], token: &Token, next: Option<&Token>) -> bool {
+    // `if: true` is a key.
+    if next.is_some_and(|next| next.is(":")) {
+        return false;
+    }
     let is_behind_sign = head.last().is_some_and(|last| ["=", ",", "(", "=>", "["].iter().any(|sign| last.is(sign)));
     is_behind_sign && token.name().is_some_and(|name| OPENERS.contains(&name))
 }

@@ -271,7 +271,7 @@ pub(super) fn check_lockable(dir: &Dir, name: &[u8]) -> Result<Vec<Error>, Error
     let is_locked_to_write = file.as_ref().is_none_or(has_wal);
     let mut refused = Vec::new();
     for name in Some(name.to_vec()).filter(|_| is_locked_to_write).into_iter().chain(names_beside(name)) {
-        if is_refused(dir, &name)? && stays(dir, &name)? {
+        if is_refused(dir, &name)? && (!name.ends_with(b"-journal") || stays(dir, &name)?) {
             refused.push(not_lockable(dir, &name));
         }
     }

@@ -1,8 +1,12 @@
 //! A dry run: reports what a deploy would send, and changes nothing. It holds no lock, so its answer may be out of
 //! date when it arrives.
 
+use std::path::Path;
+
+use crate::disk::may_write;
 use crate::error::{Error, Refusal};
 use crate::live::LiveNow;
+use crate::release::ReleaseId;
 use crate::report::SpaceReport;
 use crate::target::Policy;
 use crate::threads;
@@ -64,7 +68,8 @@ fn answer_with_site(
     let mut preview = preview(task, Some(site), &wanted, &classification.further_copies)?;
     if let Err(error) = space::check(&preview.space) {
         let whole = whole_need(task, site, &wanted, &classification.further_copies)?;
-        preview.refusal = shortage(conversation, order, layout, (whole, error), &mut preview.space)?;
+        let removable = removable(&releases, decision.live.as_ref());
+        preview.refusal = shortage(conversation, order, layout, (whole, error), removable, &mut preview.space)?;
     }
     done.preview = Some(preview);
     note_edits(&mut done, edited);
@@ -81,19 +86,26 @@ fn answer_without_site(conversation: &Conversation, order: &Order<'_>) -> Result
     let task = Task { order, tree: &tree, base: None, decision: &decision };
     done.hooks = planned_hooks(task, None)?;
     let mut preview = preview(task, None, &wanted, &[])?;
-    let checked = space::check(&preview.space).err().filter(|_| !order.begin.no_space_check);
-    preview.refusal = checked.map(|error| error.to_refusal());
+    let shortage = || space::check(&preview.space).err().filter(|_| !order.begin.no_space_check);
+    preview.refusal = check_rights(order.path).err().or_else(shortage).map(|error| error.to_refusal());
     done.preview = Some(preview);
     Ok(done)
 }
 
-/// Returns the error with which a deploy would be refused. It first removes the spare and what is due, and then has none of
-/// its need there already: if that is enough, the forecast is of that.
+/// Fails if this user may not make the deploy path, or names in it.
+fn check_rights(path: &Path) -> Result<(), Error> {
+    let Some(nearest) = path.ancestors().find(|path| path.is_dir()) else { return Ok(()) };
+    may_write(nearest).map_err(|errno| Error::io("write to", nearest, errno))
+}
+
+/// Returns the error with which a deploy would be refused. It first removes the spare and what is due. Then no part of the
+/// need is there already. If that is enough, the forecast is of that.
 fn shortage(
     conversation: &Conversation,
     order: &Order<'_>,
     layout: &mut Layout,
     (whole, error): (SpaceReport, Error),
+    (bytes, inodes): (u64, u64),
     space: &mut SpaceReport,
 ) -> Result<Option<Refusal>, Error> {
     if order.begin.no_space_check {
@@ -108,7 +120,24 @@ fn shortage(
         *space = SpaceReport { fits: true, ..roomy };
         return Ok(None);
     }
+    // What else a deploy removes first is not known to the byte: a refusal is certain only if the most is not enough.
+    let free_inodes = roomy.free_inodes.map(|free| free.saturating_add(inodes));
+    let most = SpaceReport { free_bytes: roomy.free_bytes.saturating_add(bytes), free_inodes, ..roomy };
+    if space::check(&most).is_ok() {
+        return Ok(None);
+    }
     Ok(Some(with_remedy(error, layout, order.policy(), conversation).to_refusal()))
+}
+
+/// Returns the most bytes and inodes that the removal of all releases but the live one could free.
+fn removable(releases: &Releases, live: Option<&ReleaseId>) -> (u64, u64) {
+    // Each file may end in a block of its own, and have a directory of its own.
+    const BLOCK_BYTES: u64 = 4096;
+    let others = releases.records.iter().filter(|record| Some(&record.id) != live);
+    others.fold((0, 0), |(bytes, inodes), record| {
+        let names = record.files.saturating_mul(2);
+        (bytes + record.bytes + names.saturating_mul(BLOCK_BYTES), inodes + names)
+    })
 }
 
 fn receive(
