@@ -1,6 +1,6 @@
 //! The forecast of a deploy, for a dry run.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::error::Refusal;
 
@@ -17,8 +17,25 @@ pub struct PreviewReport {
     pub send: SendReport,
     /// The need of space beside the free space.
     pub space: SpaceReport,
-    /// The error with which a deploy would be refused for a lack of space.
+    /// The error with which a deploy would be refused, if that is certain.
+    #[serde(serialize_with = "in_words")]
     pub refusal: Option<Refusal>,
+}
+
+/// Writes a refusal for people with the word of its id, and for the client as it is.
+#[expect(clippy::ref_option, reason = "serde gives it so")]
+fn in_words<S: Serializer>(refusal: &Option<Refusal>, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Words<'a> {
+        id: &'static str,
+        message: &'a str,
+        causes: &'a [String],
+    }
+    if !serializer.is_human_readable() {
+        return refusal.serialize(serializer);
+    }
+    let words = refusal.as_ref().map(|Refusal { id, message, causes, .. }| Words { id: id.word(), message, causes });
+    words.serialize(serializer)
 }
 
 /// The sizes of files.

@@ -134,9 +134,10 @@ fn removable(releases: &Releases, live: Option<&ReleaseId>) -> (u64, u64) {
     // Each file may end in a block of its own, and have a directory of its own.
     const BLOCK_BYTES: u64 = 4096;
     let others = releases.records.iter().filter(|record| Some(&record.id) != live);
-    others.fold((0, 0), |(bytes, inodes), record| {
+    others.fold((0_u64, 0_u64), |(bytes, inodes), record| {
         let names = record.files.saturating_mul(2);
-        (bytes + record.bytes + names.saturating_mul(BLOCK_BYTES), inodes + names)
+        let most = record.bytes.saturating_add(names.saturating_mul(BLOCK_BYTES));
+        (bytes.saturating_add(most), inodes.saturating_add(names))
     })
 }
 
