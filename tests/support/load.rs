@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+
 use super::visitor::ask;
 use super::wait;
 
@@ -57,9 +59,17 @@ impl Load {
         });
     }
 
-    /// Looks whether a path is there.
+    /// Looks whether a path is there. A look that is under way in the moment in which a shared path is given back may meet its
+    /// link at both ends: then it fails, and the next one does not.
     pub(crate) fn watch(&mut self, path: PathBuf) {
-        self.until_the_end(move |_| Some(format!("{}: {}", path.display(), fs::metadata(&path).err()?)));
+        self.until_the_end(move |_| {
+            let is_loop = |error: &io::Error| error.raw_os_error() == Some(Errno::LOOP.raw_os_error());
+            let found = match fs::metadata(&path) {
+                Err(error) if is_loop(&error) => fs::metadata(&path),
+                found => found,
+            };
+            Some(format!("{}: {}", path.display(), found.err()?))
+        });
     }
 
     fn until_the_end(&mut self, act: impl Fn(&Counters) -> Option<String> + Send + 'static) {
